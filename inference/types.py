@@ -1,0 +1,228 @@
+"""The nouns of the package, and the protocols that backends implement.
+
+Arrays are row-major: `pixels[row, column]`, row 0 at the top, column 0 at the left of the screen.
+Lengths are millimetres unless the name says otherwise. Everything is frozen: a result is never edited after it is made.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+Embedding = NDArray[np.float32]
+SpacingSource = Literal["PixelSpacing", "ImagerPixelSpacing"]
+WindowSource = Literal["file", "VOI LUT", "percentiles", "full range"]
+
+
+@dataclass(frozen=True, slots=True)
+class Spacing:
+    """Distance between pixel centres in millimetres, and the DICOM element that says so.
+
+    ImagerPixelSpacing is measured at the detector: the patient lies nearer to the tube, so lengths and areas taken
+    with it are too large by the (squared) magnification, commonly 5 to 20 % in length. Whoever shows one says so.
+    """
+
+    row_mm: float
+    column_mm: float
+    source: SpacingSource
+
+    @property
+    def pixel_area_cm2(self) -> float:
+        """Area of one pixel in square centimetres."""
+        return self.row_mm * self.column_mm / 100.0
+
+
+@dataclass(frozen=True, slots=True)
+class Image:
+    """One decoded frame.
+
+    `pixels` is (H, W) or (H, W, 3): modality values (after rescale slope and intercept, before any window), and a
+    larger value is always brighter on screen. A MONOCHROME1 frame is therefore mirrored within its own range
+    (`minimum + maximum - value`) and `inverted` is True; its greys are no longer the file's numbers. The dtype is
+    whatever holds the values exactly. `modality` is the DICOM code ("DX", "CR", "MG", "CT"), or "unknown" for PNG and
+    JPEG. `orientation` is DICOM PatientOrientation: the patient's direction towards which columns and rows grow,
+    ("L", "F") for an ordinary frontal radiograph, whose screen left is the patient's right.
+    """
+
+    pixels: NDArray[Any]
+    spacing: Spacing | None = None
+    modality: str = "unknown"
+    body_part: str | None = None
+    view: str | None = None
+    orientation: tuple[str, str] | None = None
+    inverted: bool = False
+
+    @property
+    def height(self) -> int:
+        """Rows."""
+        return int(self.pixels.shape[0])
+
+    @property
+    def width(self) -> int:
+        """Columns."""
+        return int(self.pixels.shape[1])
+
+    @property
+    def is_colour(self) -> bool:
+        """True when the pixels have three channels, even if those are equal."""
+        return self.pixels.ndim == 3
+
+
+@dataclass(frozen=True, slots=True)
+class Decoded:
+    """What `inference.decode.decode` found in a file, without its pixels. JSON both ways.
+
+    `width` and `height` are pixels of the preview and of pixels.npy, which agree. `window` is (centre, width) in
+    modality values, as used for the preview, or None when the preview shows an 8-bit image as it is or a VOI LUT.
+    `window_count` counts the windows in the file; the first was used. `header` holds technical elements from an
+    allow-list only: never names, ids, dates, UIDs or free text. `notes` are sentences that the user should see.
+    """
+
+    kind: Literal["png", "jpeg", "dicom"]
+    modality: str
+    width: int
+    height: int
+    frames: int = 1
+    spacing: Spacing | None = None
+    body_part: str | None = None
+    view: str | None = None
+    orientation: tuple[str, str] | None = None
+    photometric: str = ""
+    bits_stored: int = 8
+    inverted: bool = False
+    window: tuple[float, float] | None = None
+    window_count: int = 0
+    window_source: WindowSource = "full range"
+    header: dict[str, str] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+
+    def as_dict(self) -> dict[str, Any]:
+        """A dictionary of JSON types, for a JSONField; `from_dict` reads it back."""
+        data: dict[str, Any] = json.loads(json.dumps(asdict(self)))
+        return data
+
+    @classmethod
+    def from_dict(cls, data: dict[str, Any]) -> Decoded:
+        """The inverse of `as_dict`; raises TypeError or KeyError on anything else."""
+        values = dict(data)
+        for name in ("orientation", "window", "notes"):
+            if values.get(name) is not None:
+                values[name] = tuple(values[name])
+        if values.get("spacing") is not None:
+            values["spacing"] = Spacing(**values["spacing"])
+        return cls(**values)
+
+    def to_json(self) -> str:
+        """One line of JSON."""
+        return json.dumps(self.as_dict(), allow_nan=False)
+
+    @classmethod
+    def from_json(cls, text: str) -> Decoded:
+        """The inverse of `to_json`."""
+        return cls.from_dict(json.loads(text))
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """A label with a number. `kind` is "score" unless the model's output was calibrated: then "probability"."""
+
+    label: str
+    value: float
+    kind: Literal["score", "probability"] = "score"
+
+
+@dataclass(frozen=True, slots=True)
+class Mask:
+    """A region: `pixels` is (H, W) uint8, 0 outside and 255 inside, of the image's own size.
+
+    `area_cm2` is None unless the image has a pixel spacing.
+    """
+
+    label: str
+    pixels: NDArray[np.uint8]
+    area_cm2: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Box:
+    """A rectangle in pixels: x0 <= x < x1 are columns, y0 <= y < y1 are rows. `score` is None when there is none."""
+
+    label: str
+    x0: float
+    y0: float
+    x1: float
+    y1: float
+    score: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Description:
+    """What the pixel values of one image say, by rules (see `inference.classical.describe`), not by a model.
+
+    `percentiles` maps 1, 5, 25, 50, 75, 95, 99 to values in the image's own units. `clipped_low` and `clipped_high`
+    are shares (0..1) of pixels at the very minimum and maximum. `reasons` are short sentences behind
+    `plausible_chest_radiograph`.
+    """
+
+    minimum: float
+    maximum: float
+    mean: float
+    std: float
+    percentiles: dict[int, float]
+    clipped_low: float
+    clipped_high: float
+    exposure: Literal["under", "normal", "over"]
+    contrast: Literal["low", "normal", "high"]
+    colour: bool
+    probably_inverted: bool
+    plausible_chest_radiograph: bool
+    reasons: tuple[str, ...]
+
+
+class Classifier(Protocol):
+    """Gives labels to a whole image."""
+
+    @property
+    def name(self) -> str:
+        """The model's name, as shown beside its result."""
+
+    def classify(self, image: Image, top_k: int = 5) -> list[Score]:
+        """The `top_k` best labels, best first. Raises InferenceError."""
+
+
+class Segmenter(Protocol):
+    """Finds regions; a plain function is one."""
+
+    def __call__(self, image: Image) -> list[Mask]:
+        """Masks of the image's own size. Raises InferenceError."""
+
+
+class Answerer(Protocol):
+    """Answers a question about images in words."""
+
+    @property
+    def name(self) -> str:
+        """The model's name, as shown beside its result."""
+
+    def answer(self, images: Sequence[bytes], question: str) -> str:
+        """Plain text. `images` are PNG or JPEG files' bytes. Raises InferenceError."""
+
+
+class Embedder(Protocol):
+    """Turns texts into vectors whose dot product is their cosine similarity."""
+
+    @property
+    def name(self) -> str:
+        """Name and revision: an index built with another name is stale."""
+
+    @property
+    def dimension(self) -> int:
+        """D, the length of a vector."""
+
+    def embed(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        """(N, D) float32, rows L2-normalised, in the order of `texts`. Raises InferenceError."""
