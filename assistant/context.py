@@ -1,0 +1,19 @@
+"""What every page shows: which chat model answers and where, and the user's conversations."""
+
+from typing import Any
+
+from django.conf import settings
+from django.http import HttpRequest
+
+from assistant.chat_setting import ChatSetting
+from assistant.models import Conversation
+
+
+def page(request: HttpRequest) -> dict[str, Any]:
+    if not getattr(request, "user", None) or not request.user.is_authenticated:
+        return {"multi_user": settings.MULTI_USER}
+    return {
+        "multi_user": settings.MULTI_USER,
+        "chat": ChatSetting.parse(settings.CHAT_MODEL),
+        "conversations": Conversation.objects.visible_to(request.user)[:50],
+    }

@@ -1,0 +1,61 @@
+"""Secrets that let someone in. Only their digests are kept."""
+
+import hashlib
+import secrets
+from datetime import timedelta
+
+from django.conf import settings
+from django.contrib.auth.models import User
+from django.db import models
+from django.utils import timezone
+
+SIGN_IN_VALID = timedelta(days=1)
+
+
+def digest(secret: str) -> str:
+    """SHA-256 is enough: the secrets are 256 random bits, not passwords."""
+    return hashlib.sha256(secret.encode()).hexdigest()
+
+
+class ApiToken(models.Model):
+    """A bearer token for the API."""
+
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="api_tokens")
+    digest = models.CharField(max_length=64, unique=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    def __str__(self) -> str:
+        return f"token of {self.user}"
+
+    @classmethod
+    def issue(cls, user: User) -> str:
+        """A new token for this user; it can be read only now."""
+        secret = secrets.token_urlsafe(32)
+        cls.objects.create(user=user, digest=digest(secret))
+        return secret
+
+
+class SignInToken(models.Model):
+    """The one-time token in the link that `manage.py serve` prints in single-user mode."""
+
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="+")
+    digest = models.CharField(max_length=64, unique=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    def __str__(self) -> str:
+        return f"sign-in link of {self.user}"
+
+    @classmethod
+    def issue(cls, user: User) -> str:
+        secret = secrets.token_urlsafe(32)
+        cls.objects.create(user=user, digest=digest(secret))
+        return secret
+
+    @classmethod
+    def redeem(cls, secret: str) -> User | None:
+        """The user of this token, once: the row that is deleted is the proof that nobody else used it."""
+        rows = cls.objects.filter(digest=digest(secret), created_at__gt=timezone.now() - SIGN_IN_VALID)
+        found = rows.select_related("user").first()
+        if found is None or not rows.delete()[0]:
+            return None
+        return found.user if found.user.is_active else None

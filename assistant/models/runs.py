@@ -1,0 +1,251 @@
+"""A run is one question being answered, as rows that survive any process.
+
+Whoever works on a run or a tool call holds it by a lease and an attempt number. Claims are conditional UPDATEs; every
+later write names the attempt, so a worker that lost its lease writes nothing more (`Superseded`).
+"""
+
+import uuid
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.conf import settings
+from django.db import models, transaction
+from django.db.models import F, Q
+from django.utils import timezone
+
+from assistant import events, stream
+from assistant.models.conversations import Conversation, Message
+from assistant.models.images import Visitor
+
+
+class Superseded(Exception):
+    """Somebody else has taken over, or the user stopped the run: leave without a trace."""
+
+
+def _lease(seconds: float) -> datetime:
+    return timezone.now() + timedelta(seconds=seconds)
+
+
+class RunQuerySet(models.QuerySet["Run"]):
+    def visible_to(self, user: Visitor) -> "RunQuerySet":
+        return self.filter(conversation__owner=user.pk) if user.is_authenticated else self.none()
+
+    def active(self) -> "RunQuerySet":
+        return self.filter(state__in=Run.ACTIVE)
+
+    def claim(self, run_id: uuid.UUID | str) -> "Run | None":
+        """Take the run if it waits for a worker, or if the one who had it has gone silent."""
+        now = timezone.now()
+        free = Q(state=Run.QUEUED) | Q(state=Run.RUNNING, lease_until__lt=now)
+        taken = self.filter(free, pk=run_id).update(
+            state=Run.RUNNING,
+            attempt=F("attempt") + 1,
+            lease_until=_lease(settings.RUN_LEASE),
+            started_at=models.functions.Coalesce("started_at", now),
+        )
+        return self.select_related("conversation__owner", "message").get(pk=run_id) if taken else None
+
+
+class Run(models.Model):
+    QUEUED, RUNNING, WAITING = "queued", "running", "waiting"
+    DONE, FAILED, CANCELLED = "done", "failed", "cancelled"
+    ACTIVE = (QUEUED, RUNNING, WAITING)
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    conversation = models.ForeignKey(Conversation, on_delete=models.CASCADE, related_name="runs")
+    message = models.ForeignKey(Message, on_delete=models.CASCADE, related_name="runs")
+    answer = models.OneToOneField(Message, on_delete=models.SET_NULL, null=True, related_name="answered_run")
+    chat_model = models.CharField(max_length=300)
+    state = models.CharField(max_length=10, default=QUEUED, choices=[(s, s) for s in (*ACTIVE, DONE, FAILED, CANCELLED)])
+    attempt = models.PositiveIntegerField(default=0)
+    failures = models.PositiveIntegerField(default=0, help_text="times a worker went silent on this step")
+    lease_until = models.DateTimeField(null=True, db_index=True)
+    last_seq = models.PositiveIntegerField(default=0)
+    created_at = models.DateTimeField(auto_now_add=True)
+    started_at = models.DateTimeField(null=True)
+    finished_at = models.DateTimeField(null=True)
+
+    objects = RunQuerySet.as_manager()
+
+    class Meta:
+        ordering = ("created_at",)
+        constraints = (
+            # A double click, or two tabs, cannot start two answers in one conversation.
+            models.UniqueConstraint(
+                fields=("conversation",),
+                condition=Q(state__in=("queued", "running", "waiting")),
+                name="one_active_run_per_conversation",
+            ),
+        )
+
+    def __str__(self) -> str:
+        return f"{self.pk} ({self.state})"
+
+    @property
+    def is_active(self) -> bool:
+        return self.state in self.ACTIVE
+
+    def hold(self) -> None:
+        """Renew the lease, or learn that the run is no longer ours."""
+        mine = Run.objects.filter(pk=self.pk, state=Run.RUNNING, attempt=self.attempt)
+        if not mine.update(lease_until=_lease(settings.RUN_LEASE)):
+            raise Superseded
+
+    @transaction.atomic
+    def record(self, *new: events.AgentEvent) -> None:
+        """Write events under the next numbers. Only for the holder of the run."""
+        self.hold()
+        self._append(*new)
+
+    @transaction.atomic
+    def leave(self, state: str, *new: events.AgentEvent, lease: float | None = None) -> None:
+        """Write the last events of this step and give the run up in `state`."""
+        self.record(*new)
+        self.state = state
+        self.lease_until = _lease(lease) if lease else None
+        if state not in self.ACTIVE:
+            self.finished_at = timezone.now()
+        self.save(update_fields=["state", "lease_until", "finished_at", "answer"])
+
+    def append_from_outside(self, *new: events.AgentEvent) -> None:
+        """Write events of a tool call. The caller is in a transaction and has locked the row (`lock`)."""
+        self._append(*new)
+
+    @classmethod
+    def lock(cls, run_id: uuid.UUID) -> "Run":
+        """The run, with every other writer kept out until the transaction ends."""
+        return cls.objects.select_for_update(of=("self",)).select_related("conversation").get(pk=run_id)
+
+    def _append(self, *new: events.AgentEvent) -> None:
+        if not new:
+            return
+        # The counter's row lock orders the commits, so a reader never sees number 8 before number 7.
+        Run.objects.filter(pk=self.pk).update(last_seq=F("last_seq") + len(new))
+        last = Run.objects.values_list("last_seq", flat=True).get(pk=self.pk)
+        first = last - len(new) + 1
+        Event.objects.bulk_create(
+            Event(run=self, seq=first + i, kind=e.kind, payload=events.payload(e)) for i, e in enumerate(new)
+        )
+        self.last_seq = last
+        transaction.on_commit(lambda: stream.wake(self.pk))
+
+    def transcript(self, upto: int | None = None) -> events.Transcript:
+        rows = self.events.order_by("seq")
+        if upto is not None:
+            rows = rows.filter(seq__lte=upto)
+        return events.transcript(rows.values_list("seq", "kind", "payload"))
+
+    def delete_files(self) -> None:
+        for artifact in Artifact.objects.filter(tool_call__run=self).exclude(file=""):
+            artifact.file.delete(save=False)
+
+
+class Event(models.Model):
+    run = models.ForeignKey(Run, on_delete=models.CASCADE, related_name="events")
+    seq = models.PositiveIntegerField()
+    kind = models.CharField(max_length=12)
+    payload = models.JSONField()
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering = ("seq",)
+        constraints = (models.UniqueConstraint(fields=("run", "seq"), name="one_event_per_number"),)
+
+    def __str__(self) -> str:
+        return f"{self.seq} {self.kind}"
+
+
+class ToolCallQuerySet(models.QuerySet["ToolCall"]):
+    def unfinished(self) -> "ToolCallQuerySet":
+        return self.filter(state__in=ToolCall.UNFINISHED)
+
+    def claim(self, call_id: uuid.UUID | str) -> "ToolCall | None":
+        """Take the call if nobody has, or if the one who had it has gone silent; never once it is finished."""
+        now = timezone.now()
+        free = Q(state=ToolCall.REQUESTED) | Q(state=ToolCall.RUNNING, lease_until__lt=now)
+        taken = self.filter(free, pk=call_id, run__state__in=Run.ACTIVE).update(
+            state=ToolCall.RUNNING, attempt=F("attempt") + 1, lease_until=_lease(settings.TOOL_LEASE), started_at=now
+        )
+        return self.select_related("run__conversation__owner").get(pk=call_id) if taken else None
+
+
+class ToolCall(models.Model):
+    """One call, one row, one result, keyed by (run, the model's call id)."""
+
+    APPROVAL, REQUESTED, RUNNING = "approval", "requested", "running"
+    DONE, FAILED, DECLINED, CANCELLED = "done", "failed", "declined", "cancelled"
+    UNFINISHED = (APPROVAL, REQUESTED, RUNNING)
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    run = models.ForeignKey(Run, on_delete=models.CASCADE, related_name="tool_calls")
+    number = models.PositiveIntegerField(help_text="counts up within the conversation: evidence is named c<number>")
+    call_id = models.CharField(max_length=120)
+    name = models.CharField(max_length=60)
+    arguments = models.JSONField()
+    queue = models.CharField(max_length=20)
+    state = models.CharField(max_length=10, default=REQUESTED)
+    text = models.TextField(blank=True, help_text="what the model reads")
+    result = models.JSONField(default=dict, help_text="summary and evidence items, as the page shows them")
+    model = models.CharField(max_length=200, blank=True)
+    attempt = models.PositiveIntegerField(default=0)
+    lease_until = models.DateTimeField(null=True, db_index=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+    started_at = models.DateTimeField(null=True)
+    finished_at = models.DateTimeField(null=True)
+
+    objects = ToolCallQuerySet.as_manager()
+
+    class Meta:
+        ordering = ("number",)
+        constraints = (models.UniqueConstraint(fields=("run", "call_id"), name="one_row_per_call"),)
+
+    def __str__(self) -> str:
+        return f"c{self.number} {self.name} ({self.state})"
+
+    @property
+    def seconds(self) -> float | None:
+        if self.started_at is None or self.finished_at is None:
+            return None
+        return (self.finished_at - self.started_at).total_seconds()
+
+    def still_mine(self) -> "ToolCallQuerySet":
+        return ToolCall.objects.filter(pk=self.pk, state=ToolCall.RUNNING, attempt=self.attempt)
+
+    def renew(self) -> bool:
+        return bool(self.still_mine().update(lease_until=_lease(settings.TOOL_LEASE)))
+
+
+class ArtifactQuerySet(models.QuerySet["Artifact"]):
+    def visible_to(self, user: Visitor) -> "ArtifactQuerySet":
+        return self.filter(tool_call__run__conversation__owner=user.pk) if user.is_authenticated else self.none()
+
+
+def artifact_path(artifact: "Artifact", name: str) -> str:
+    return f"artifacts/{artifact.pk.hex[:2]}/{artifact.pk.hex}/{name}"
+
+
+class Artifact(models.Model):
+    """What a tool made for the page: a mask (PNG of the image's own size), a table, passages, a report."""
+
+    MASK, TABLE, PASSAGES, REPORT = "mask", "table", "passages", "report"
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    tool_call = models.ForeignKey(ToolCall, on_delete=models.CASCADE, related_name="artifacts")
+    image = models.ForeignKey("Image", on_delete=models.CASCADE, null=True, related_name="artifacts")
+    number = models.PositiveIntegerField(help_text="its evidence is named c<call>.<number>")
+    kind = models.CharField(max_length=10)
+    label = models.CharField(max_length=120)
+    file = models.FileField(upload_to=artifact_path, max_length=200, blank=True)
+    data = models.JSONField(default=dict)
+
+    objects = ArtifactQuerySet.as_manager()
+
+    class Meta:
+        ordering = ("tool_call__number", "number")
+
+    def __str__(self) -> str:
+        return f"{self.label} ({self.kind})"
+
+    @property
+    def ref(self) -> str:
+        return f"c{self.tool_call.number}.{self.number}"
