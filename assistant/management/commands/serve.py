@@ -10,26 +10,26 @@ import sys
 import time
 from argparse import ArgumentParser
 from collections.abc import Iterator
-from typing import IO, Any
+from typing import Any
 from urllib.parse import urlsplit
 
 import redis
 from django.conf import settings
+from django.core.exceptions import ImproperlyConfigured
 from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError
 from django.db import connection, connections
 from django.db.migrations.executor import MigrationExecutor
 
+from assistant.chat_setting import ChatSetting
+from assistant.embedded_valkey import answers, private_folder, valkey_program
 from assistant.supervisor import (
     AlreadyRunning,
     Log,
     Program,
     Supervisor,
-    answers,
     lock_data_folder,
-    private_folder,
     start_lines,
-    valkey_program,
 )
 
 FIRST_PORT = 8000
@@ -49,6 +49,7 @@ class Command(BaseCommand):
     def handle(self, *_args: Any, process: str | None = None, **_options: Any) -> None:
         self.begun = time.monotonic()
         bind = bind_address()
+        chat_setting()
         if process == "prepare":
             self.prepare()
         elif process:
@@ -94,7 +95,7 @@ class Command(BaseCommand):
         program, url = valkey_program(folder, settings.DATA_DIR / "valkey", env)
         with self.stage("valkey"):
             supervisor.add(program)
-            if not supervisor.wait_until(lambda: answers(url), 15) and not supervisor.stopping.is_set():
+            if not supervisor.wait_until(lambda: answers(url), 15) and not supervisor.stopping:
                 raise CommandError(f"Valkey does not start: see {settings.DATA_DIR / 'logs' / 'lightbox.log'}.")
         return url
 
@@ -110,7 +111,7 @@ class Command(BaseCommand):
         self.wait_for_corpus(supervisor, loader)
         with self.stage("page"):
             ready = supervisor.wait_until(lambda: page_answers(page_host(bind), port), 60)
-        if supervisor.stopping.is_set():
+        if supervisor.stopping:
             return
         for name in WORKERS:
             supervisor.add(Program(name, lines[name], env, settings.BASE_DIR))
@@ -127,7 +128,7 @@ class Command(BaseCommand):
     def wait_for_corpus(self, supervisor: Supervisor, loader: subprocess.Popen[bytes]) -> None:
         with self.stage("literature"):
             supervisor.wait_until(lambda: loader.poll() is not None, float("inf"))
-        if supervisor.stopping.is_set():
+        if supervisor.stopping:
             loader.kill()
             loader.wait()
         elif loader.returncode:
@@ -146,7 +147,8 @@ class Command(BaseCommand):
 
             self.say(f"  Sign in:     {sign_in_link(address)}")
         connections.close_all()
-        self.say(f"  Chat model:  {chat_model_line(settings.CHAT_MODEL)}")
+        chat = chat_setting()
+        self.say(f"  Chat model:  {chat.label}, {chat.where}")
         self.say(f"  Data folder: {settings.DATA_DIR}")
         self.say(
             f"  Ready in {time.monotonic() - self.begun:.1f} s. Ctrl-C stops it. Research use only, not for diagnosis."
@@ -263,15 +265,8 @@ def check_redis(url: str) -> None:
         ) from None
 
 
-def chat_model_line(name: str) -> str:
-    """Which chat model answers and where it runs, in the words of the start-up lines."""
-    if name == "guide":
-        return "guide (built in: local, no weights, no network)"
-    url, _, model = name.removeprefix("openai:").partition("#")
-    host = urlsplit(url).hostname or url
-    where = (
-        "on this machine"
-        if host in {"127.0.0.1", "localhost", "::1"}
-        else f"served by {host}: questions leave this machine"
-    )
-    return f"{model or 'the default model'}, {where}"
+def chat_setting() -> ChatSetting:
+    try:
+        return ChatSetting.parse(settings.CHAT_MODEL)
+    except ImproperlyConfigured as error:
+        raise CommandError(str(error)) from None
