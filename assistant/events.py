@@ -80,9 +80,7 @@ class Stopped:
     line: str
 
 
-AgentEvent = (
-    TextDelta | TextRestarted | ToolRequested | ToolStarted | ToolFinished | ApprovalAsked | Answered | Stopped
-)
+AgentEvent = TextDelta | TextRestarted | ToolRequested | ToolStarted | ToolFinished | ApprovalAsked | Answered | Stopped
 LAST = frozenset({Answered.kind, Stopped.kind})
 
 

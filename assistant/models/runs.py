@@ -1,16 +1,17 @@
 """A run is one question being answered, as rows that survive any process.
 
 Whoever works on a run or a tool call holds it by a lease and an attempt number. Claims are conditional UPDATEs; every
-later write names the attempt, so a worker that lost its lease writes nothing more (`Superseded`).
+later write names the attempt, so a worker that lost its lease writes nothing more (`Superseded`). What is silent past
+its lease is put back in the queue by the sweep (`assistant.runs.sweep`).
 """
 
 import uuid
 from datetime import datetime, timedelta
-from typing import Any
 
 from django.conf import settings
 from django.db import models, transaction
 from django.db.models import F, Q
+from django.db.models.functions import Coalesce
 from django.utils import timezone
 
 from assistant import events, stream
@@ -22,7 +23,7 @@ class Superseded(Exception):
     """Somebody else has taken over, or the user stopped the run: leave without a trace."""
 
 
-def _lease(seconds: float) -> datetime:
+def lease(seconds: float) -> datetime:
     return timezone.now() + timedelta(seconds=seconds)
 
 
@@ -34,14 +35,12 @@ class RunQuerySet(models.QuerySet["Run"]):
         return self.filter(state__in=Run.ACTIVE)
 
     def claim(self, run_id: uuid.UUID | str) -> "Run | None":
-        """Take the run if it waits for a worker, or if the one who had it has gone silent."""
-        now = timezone.now()
-        free = Q(state=Run.QUEUED) | Q(state=Run.RUNNING, lease_until__lt=now)
-        taken = self.filter(free, pk=run_id).update(
+        """Take the run if it waits for a worker; None when somebody else has it or it is over."""
+        taken = self.filter(pk=run_id, state=Run.QUEUED).update(
             state=Run.RUNNING,
             attempt=F("attempt") + 1,
-            lease_until=_lease(settings.RUN_LEASE),
-            started_at=models.functions.Coalesce("started_at", now),
+            lease_until=lease(settings.RUN_LEASE),
+            started_at=Coalesce("started_at", timezone.now()),
         )
         return self.select_related("conversation__owner", "message").get(pk=run_id) if taken else None
 
@@ -56,7 +55,9 @@ class Run(models.Model):
     message = models.ForeignKey(Message, on_delete=models.CASCADE, related_name="runs")
     answer = models.OneToOneField(Message, on_delete=models.SET_NULL, null=True, related_name="answered_run")
     chat_model = models.CharField(max_length=300)
-    state = models.CharField(max_length=10, default=QUEUED, choices=[(s, s) for s in (*ACTIVE, DONE, FAILED, CANCELLED)])
+    state = models.CharField(
+        max_length=10, default=QUEUED, choices=[(s, s) for s in (*ACTIVE, DONE, FAILED, CANCELLED)]
+    )
     attempt = models.PositiveIntegerField(default=0)
     failures = models.PositiveIntegerField(default=0, help_text="times a worker went silent on this step")
     lease_until = models.DateTimeField(null=True, db_index=True)
@@ -88,35 +89,33 @@ class Run(models.Model):
     def hold(self) -> None:
         """Renew the lease, or learn that the run is no longer ours."""
         mine = Run.objects.filter(pk=self.pk, state=Run.RUNNING, attempt=self.attempt)
-        if not mine.update(lease_until=_lease(settings.RUN_LEASE)):
+        if not mine.update(lease_until=lease(settings.RUN_LEASE)):
             raise Superseded
 
     @transaction.atomic
     def record(self, *new: events.AgentEvent) -> None:
         """Write events under the next numbers. Only for the holder of the run."""
         self.hold()
-        self._append(*new)
+        self.append(*new)
 
     @transaction.atomic
-    def leave(self, state: str, *new: events.AgentEvent, lease: float | None = None) -> None:
-        """Write the last events of this step and give the run up in `state`."""
+    def leave(self, state: str, *new: events.AgentEvent, retry_after: float | None = None) -> None:
+        """Write the last events of this step and give the run up in `state`; the sweep looks at it after that long."""
         self.record(*new)
         self.state = state
-        self.lease_until = _lease(lease) if lease else None
+        self.lease_until = lease(retry_after) if retry_after else None
         if state not in self.ACTIVE:
             self.finished_at = timezone.now()
-        self.save(update_fields=["state", "lease_until", "finished_at", "answer"])
-
-    def append_from_outside(self, *new: events.AgentEvent) -> None:
-        """Write events of a tool call. The caller is in a transaction and has locked the row (`lock`)."""
-        self._append(*new)
+        self.failures = 0
+        self.save(update_fields=["state", "lease_until", "finished_at", "failures", "answer", "chat_model"])
 
     @classmethod
     def lock(cls, run_id: uuid.UUID) -> "Run":
         """The run, with every other writer kept out until the transaction ends."""
         return cls.objects.select_for_update(of=("self",)).select_related("conversation").get(pk=run_id)
 
-    def _append(self, *new: events.AgentEvent) -> None:
+    def append(self, *new: events.AgentEvent) -> None:
+        """Write events of a run that the caller has locked (`lock`) or holds."""
         if not new:
             return
         # The counter's row lock orders the commits, so a reader never sees number 8 before number 7.
@@ -160,11 +159,12 @@ class ToolCallQuerySet(models.QuerySet["ToolCall"]):
         return self.filter(state__in=ToolCall.UNFINISHED)
 
     def claim(self, call_id: uuid.UUID | str) -> "ToolCall | None":
-        """Take the call if nobody has, or if the one who had it has gone silent; never once it is finished."""
-        now = timezone.now()
-        free = Q(state=ToolCall.REQUESTED) | Q(state=ToolCall.RUNNING, lease_until__lt=now)
-        taken = self.filter(free, pk=call_id, run__state__in=Run.ACTIVE).update(
-            state=ToolCall.RUNNING, attempt=F("attempt") + 1, lease_until=_lease(settings.TOOL_LEASE), started_at=now
+        """Take the call if nobody has it; None once it is taken, finished or its run is over."""
+        taken = self.filter(pk=call_id, state=ToolCall.REQUESTED, run__in=Run.objects.active()).update(
+            state=ToolCall.RUNNING,
+            attempt=F("attempt") + 1,
+            lease_until=lease(settings.TOOL_LEASE),
+            started_at=timezone.now(),
         )
         return self.select_related("run__conversation__owner").get(pk=call_id) if taken else None
 
@@ -212,7 +212,7 @@ class ToolCall(models.Model):
         return ToolCall.objects.filter(pk=self.pk, state=ToolCall.RUNNING, attempt=self.attempt)
 
     def renew(self) -> bool:
-        return bool(self.still_mine().update(lease_until=_lease(settings.TOOL_LEASE)))
+        return bool(self.still_mine().update(lease_until=lease(settings.TOOL_LEASE)))
 
 
 class ArtifactQuerySet(models.QuerySet["Artifact"]):
