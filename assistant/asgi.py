@@ -1,7 +1,66 @@
+"""The web process. Imports neither torch nor faiss nor transformers (tests/test_packaging.py)."""
+
+import json
 import os
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any
 
 from django.core.asgi import get_asgi_application
 
-os.environ.setdefault("DJANGO_SETTINGS_MODULE", "assistant.settings")
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+App = Callable[[Message, Receive, Send], Awaitable[None]]
 
-application = get_asgi_application()
+
+class BodyLimit:
+    """Answers 413 as soon as a request's body passes the limit, so that no more of it reaches memory or disk.
+
+    Django's ASGI handler spools the whole body before any view runs; only something outside it can stop early.
+    """
+
+    def __init__(self, app: App, limit: int) -> None:
+        self.app, self.limit = app, limit
+
+    async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            return await self.app(scope, receive, send)
+        length = dict(scope["headers"]).get(b"content-length", b"0")
+        if not length.isdigit() or int(length) > self.limit:
+            return await self._refuse(send)
+        seen, refused = 0, False
+
+        async def counted() -> Message:
+            nonlocal seen, refused
+            message = await receive()
+            seen += len(message.get("body", b""))
+            if seen > self.limit:
+                refused = True
+                return {"type": "http.disconnect"}  # Django drops what it has spooled
+            return message
+
+        async def guarded(message: Message) -> None:
+            if not refused:
+                await send(message)
+
+        await self.app(scope, counted, guarded)
+        if refused:
+            await self._refuse(send)
+
+    async def _refuse(self, send: Send) -> None:
+        line = f"This file is larger than the limit of {self.limit // 1024**2} MB."
+        body = json.dumps({"detail": line}).encode()
+        headers = [(b"content-type", b"application/json"), (b"connection", b"close")]
+        await send({"type": "http.response.start", "status": 413, "headers": headers})
+        await send({"type": "http.response.body", "body": body})
+
+
+def _application() -> App:
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "assistant.settings")
+    django_app = get_asgi_application()
+    from django.conf import settings
+
+    return BodyLimit(django_app, settings.UPLOAD_LIMIT + 1024**2)  # the rest of a form beside its file
+
+
+application = _application()

@@ -103,7 +103,7 @@ class Message(models.Model):
 
 
 class ConversationImage(models.Model):
-    """An image under its name in one conversation. Models and tools know only `img<number>`, so no other can be named."""
+    """An image's name in one conversation. Models and tools know only `img<number>`, so no other can be named."""
 
     conversation = models.ForeignKey(Conversation, on_delete=models.CASCADE, related_name="numbered_images")
     image = models.ForeignKey(Image, on_delete=models.CASCADE)

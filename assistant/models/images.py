@@ -22,7 +22,7 @@ class ImageQuerySet(models.QuerySet["Image"]):
 
 
 class Image(models.Model):
-    """One decoded upload. `decoded` is `inference.types.Decoded` as JSON: technical header only, nothing identifying."""
+    """One decoded upload. `decoded` is `inference.types.Decoded` as JSON: technical header, nothing identifying."""
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     owner = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="images")
