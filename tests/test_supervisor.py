@@ -61,7 +61,9 @@ def test_a_child_that_is_killed_is_started_again_and_that_is_said(
     boss.check()
     assert "vision died (signal 9), restarted" in output.getvalue()
     restarted = boss.children[0].process
-    assert restarted is not None and restarted.pid != process.pid and restarted.poll() is None
+    assert restarted is not None
+    assert restarted.pid != process.pid
+    assert restarted.poll() is None
 
 
 def test_a_child_that_cannot_start_is_tried_more_and_more_slowly(
