@@ -1,0 +1,234 @@
+"""Search: facets first, then dense and BM25 rankings over whole papers and passages, fused, grouped by paper.
+
+    question -> facets (read by corpus.lexicon, or given) -> the papers that fulfil them (SQL, before any ranking)
+             -> cosine of MiniLM vectors and BM25, each scaled to 0..1 over the candidates
+             -> score = 0.6 * dense + 0.4 * BM25 (convex fusion: Bruch, Gai, Ingber 2023), papers named in it first
+
+Runs in the corpus worker and in commands, never in a web process: it loads FAISS and torch on first use.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from django.conf import settings
+
+from corpus.evidence import doubt
+from corpus.index import Field, Index, current, open_index, tokens
+from corpus.lexicon import read_facets
+from corpus.models import Paper, Passage
+from corpus.names import Names
+from corpus.results import Facets, Hit, PassageHit, SearchResult
+from corpus.sentences import sentences
+from inference.errors import Unavailable
+from inference.local_embedder import open_embedder
+from inference.types import Embedder, Embedding
+
+__all__ = ["Facets", "Hit", "PassageHit", "SearchResult", "passages", "search", "warm"]
+
+POOL = 1000  # candidates of each ranking
+DENSE_WEIGHT = 0.6
+PASSAGES_PER_PAPER = 2
+QUERY_LIMIT = 2000  # characters; the embedder reads the first 256 word pieces anyway
+THREADS = 1  # torch threads of a worker: several workers share the cores
+
+
+@dataclass(slots=True)
+class _Engine:
+    """What is kept between searches: the opened index, the embedder, the names of the papers in the index."""
+
+    index: Index
+    embedder: Embedder
+    names: Names
+
+
+@dataclass(slots=True)
+class _Asked:
+    """A question, read and ranked: scores by paper key and by passage key, and what they rest on."""
+
+    query: str
+    engine: _Engine
+    named: set[int]
+    stated: Facets
+    papers: dict[int, float] = field(default_factory=dict)
+    passages: dict[int, float] = field(default_factory=dict)
+    paper_of: dict[int, int] = field(default_factory=dict)  # passage key: paper key
+    cosine: float = 0.0
+
+
+_lock = threading.Lock()
+_engine: _Engine | None = None
+
+
+def index_folder() -> Path:
+    """Where the index lives: `index` in the data folder."""
+    return Path(settings.DATA_DIR) / "index"
+
+
+def warm() -> None:
+    """Opens the index and loads the model, so that the first question need not wait. Raises InferenceError."""
+    _opened().embedder.embed(["warm"])
+
+
+def search(query: str, facets: Facets | None = None, limit: int = 10, *, read: bool = True) -> SearchResult:
+    """The papers that answer a question, best first.
+
+    `facets` are conditions given by the caller. Those that the question itself states are read too, unless `read` is
+    False; `SearchResult.facets` reports only these. All conditions hold before ranking, so `limit` counts papers that
+    fulfil them. An empty question ranks nothing and gives no result. Raises inference.errors.Unavailable without an
+    index, FAISS or model.
+    """
+    asked = _ask(query, facets, read)
+    if asked is None:
+        return SearchResult(answerable=False, reason="The question is empty.")
+    hits = _hits(asked, limit)
+    vocabulary = asked.engine.index.papers.vocabulary
+    reason = doubt(asked.query, asked.stated, len(hits), asked.cosine, bool(asked.named), vocabulary)
+    return SearchResult(hits, asked.stated.as_dict(), not reason, reason)
+
+
+def passages(query: str, facets: Facets | None = None, limit: int = 8, *, read: bool = True) -> list[PassageHit]:
+    """The passages that answer a question best, best first, at most two of a paper, with the sentence to quote.
+
+    Facets and errors as in `search`. The results and data sets of a paper count as one passage.
+    """
+    asked = _ask(query, facets, read)
+    if asked is None:
+        return []
+    chosen = _best_passages(asked, limit)
+    rows = Passage.objects.select_related("paper").in_bulk([key for key, _ in chosen])
+    found = [(rows[key], score) for key, score in chosen if key in rows]
+    quotes = _best_sentences(asked, [passage.text for passage, _ in found])
+    return [PassageHit(passage, score, quote) for (passage, score), quote in zip(found, quotes, strict=True)]
+
+
+def _opened() -> _Engine:
+    """The engine of the build in use; a new build is picked up by the next search."""
+    global _engine
+    with _lock:
+        found = current(index_folder())
+        if _engine is None or found is None or _engine.index.folder != found[0]:
+            index = open_index(index_folder())
+            embedder = open_embedder(settings.EMBEDDER, THREADS) if _engine is None else _engine.embedder
+            if index.build.embedder != embedder.name:
+                raise Unavailable(
+                    f"The literature index was built with {index.build.embedder}, but LIGHTBOX_EMBEDDER means "
+                    f"{embedder.name}; run manage.py load_corpus."
+                )
+            names = Names(Paper.objects.values_list("pk", "key", "title", "model_name", "annotation"))
+            _engine = _Engine(index, embedder, names)
+        return _engine
+
+
+def _ask(query: str, given: Facets | None, read: bool) -> _Asked | None:
+    """The question read and ranked, or None for an empty one."""
+    query = query.strip()[:QUERY_LIMIT]
+    if not query:
+        return None
+    engine = _opened()
+    named = engine.names.named_in(query)
+    # Who names papers wants these, whatever else the words mean.
+    stated = read_facets(query) if read and not named else Facets()
+    asked = _Asked(query, engine, named, stated)
+    conditions = stated.union(given or Facets())
+    allowed = set(Paper.objects.filter_facets(conditions).values_list("pk", flat=True)) if conditions else None
+    _rank(asked, allowed)
+    return asked
+
+
+def _rank(asked: _Asked, allowed: set[int] | None) -> None:
+    """Fills in the scores. A paper's dense part is the mean of its own and its best passage's."""
+    index = asked.engine.index
+    vector = asked.engine.embedder.embed([asked.query])[0]
+    words = tokens([asked.query])[0]
+    whole, whole_sparse, cosine = _rankings(index.papers, vector, words, allowed)
+    parts, parts_sparse, _ = _rankings(index.passages, vector, words, allowed)
+    asked.cosine = cosine
+    asked.paper_of = {int(index.passages.ids[at]): int(index.passages.papers[at]) for at in parts.keys() | parts_sparse}
+    asked.passages = {int(index.passages.ids[at]): score for at, score in _fuse(parts, parts_sparse).items()}
+    best: dict[int, float] = {}
+    for at, score in parts.items():
+        paper = int(index.passages.papers[at])
+        best[paper] = max(score, best.get(paper, 0.0))
+    dense = {int(index.papers.ids[at]): score for at, score in whole.items()}
+    sparse = {int(index.papers.ids[at]): score for at, score in whole_sparse.items()}
+    both = {paper: (dense.get(paper, 0.0) + best.get(paper, 0.0)) / 2 for paper in dense.keys() | best}
+    asked.papers = _fuse(_scaled(both), sparse)
+
+
+def _rankings(
+    part: Field, vector: Embedding, words: list[str], allowed: set[int] | None
+) -> tuple[dict[int, float], dict[int, float], float]:
+    """Position: scaled score, dense and sparse, and the highest cosine."""
+    within = part.positions(allowed)
+    places, cosines = part.dense(vector, POOL, within)
+    at, scores = part.sparse(words, POOL, within)
+    dense = _scaled(dict(zip(places.tolist(), cosines.tolist(), strict=True)))
+    sparse = _scaled(dict(zip(at.tolist(), scores.tolist(), strict=True)), lowest=0.0)
+    return dense, sparse, float(cosines[0]) if len(cosines) else 0.0
+
+
+def _scaled(scores: dict[int, float], lowest: float | None = None) -> dict[int, float]:
+    """The scores mapped linearly so that the best is 1 and `lowest` (or the worst) is 0."""
+    if not scores:
+        return {}
+    top = max(scores.values())
+    bottom = min(scores.values()) if lowest is None else lowest
+    span = top - bottom
+    return {key: (score - bottom) / span if span > 0 else 1.0 for key, score in scores.items()}
+
+
+def _fuse(dense: dict[int, float], sparse: dict[int, float]) -> dict[int, float]:
+    """The convex combination; a text that one ranking does not have counts as its worst."""
+    return {
+        key: DENSE_WEIGHT * dense.get(key, 0.0) + (1 - DENSE_WEIGHT) * sparse.get(key, 0.0)
+        for key in dense.keys() | sparse
+    }
+
+
+def _with_named(asked: _Asked) -> dict[int, float]:
+    """Scores by paper, raised by one for the papers that the question names: they come first."""
+    return {paper: score + (paper in asked.named) for paper, score in asked.papers.items()}
+
+
+def _hits(asked: _Asked, limit: int) -> list[Hit]:
+    scores = _with_named(asked)
+    order = sorted(scores, key=lambda paper: (-scores[paper], paper))[:limit]
+    keys = dict(Paper.objects.filter(pk__in=order).values_list("pk", "key"))
+    best: dict[int, list[int]] = {paper: [] for paper in order}
+    for passage in sorted(asked.passages, key=lambda key: (-asked.passages[key], key)):
+        paper = asked.paper_of[passage]
+        if paper in best and len(best[paper]) < PASSAGES_PER_PAPER:
+            best[paper].append(passage)
+    return [
+        Hit(keys[paper], round(scores[paper], 6), tuple(best[paper]), paper in asked.named)
+        for paper in order
+        if paper in keys
+    ]
+
+
+def _best_passages(asked: _Asked, limit: int) -> list[tuple[int, float]]:
+    """(passage key, score): half the passage's own score, half its paper's, so that both must be about the question."""
+    papers = _with_named(asked)
+    scores = {
+        passage: (score + papers.get(asked.paper_of[passage], 0.0)) / 2 for passage, score in asked.passages.items()
+    }
+    taken: Counter[int] = Counter()
+    chosen: list[tuple[int, float]] = []
+    for passage in sorted(scores, key=lambda key: (-scores[key], key)):
+        paper = asked.paper_of[passage]
+        if taken[paper] < PASSAGES_PER_PAPER and len(chosen) < limit:
+            taken[paper] += 1
+            chosen.append((passage, round(scores[passage], 6)))
+    return chosen
+
+
+def _best_sentences(asked: _Asked, texts: list[str]) -> list[str]:
+    """Of each text the sentence nearest to the question by cosine, word for word."""
+    cut = [[text[start:end] for start, end in sentences(text)] or [text] for text in texts]
+    vectors = asked.engine.embedder.embed([asked.query, *(sentence for group in cut for sentence in group)])
+    cosines = iter((vectors[1:] @ vectors[0]).tolist())
+    return [max(((next(cosines), sentence) for sentence in group), key=lambda pair: pair[0])[1] for group in cut]
