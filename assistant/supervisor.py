@@ -38,6 +38,7 @@ PR_SET_CHILD_SUBREAPER = 36  # <linux/prctl.h>
 FAST_DEATH = 10.0  # a child that lived shorter than this did not really start
 FAST_DEATHS_BEFORE_ADVICE = 4
 DELAYS = (0.0, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0)  # before the n-th restart in a row, seconds
+ROOT_WARNING = "ignore:You're running the worker with superuser privileges"
 COLOURS = {"valkey": 31, "web": 32, "agent": 36, "vision": 35, "corpus": 34, "beat": 33, "lightbox": 1}
 
 
@@ -54,9 +55,10 @@ class Program:
 
 def worker_argv(name: str, queues: str, pool: str, processes: int, python: str = sys.executable) -> list[str]:
     """The start line of a Celery worker."""
-    line = f"-m celery -A assistant worker -n {name}@%h -Q {queues} -P {pool} -c {processes}"
+    line = f"-m celery --quiet -A assistant worker -n {name}@%h -Q {queues} -P {pool} -c {processes}"
     level = os.environ.get("LIGHTBOX_LOG", "WARNING")
-    return [python, *line.split(), "--without-gossip", "--without-mingle", "--loglevel", level]
+    # Celery warns a root user for four lines, each start: containers and classrooms know.
+    return [python, "-W", ROOT_WARNING, *line.split(), "--without-gossip", "--without-mingle", "--loglevel", level]
 
 
 def start_lines(bind: str, port: int, data: Path, python: str = sys.executable) -> dict[str, list[str]]:
@@ -76,7 +78,7 @@ def start_lines(bind: str, port: int, data: Path, python: str = sys.executable) 
         # Keeps the embedder and the index in memory, shared by its threads.
         "corpus": worker_argv("corpus", "corpus", "threads", 2, python),
         "beat": [
-            *(python, "-m", "celery", "-A", "assistant", "beat"),
+            *(python, "-m", "celery", "--quiet", "-A", "assistant", "beat"),
             *("--loglevel", level, "--schedule", str(data / "beat-schedule")),
         ],
     }
@@ -257,13 +259,16 @@ def guard() -> None:
 class Supervisor:
     """Keeps the programs running until a signal, then stops them in order."""
 
-    def __init__(self, log: Log, keep: Iterable[int] = ()) -> None:
+    def __init__(self, log: Log, keep: Iterable[int] = (), *, adopt: bool = False) -> None:
+        """`adopt`: this process starts no children but ours (and `others`), so any other one is an orphan to end."""
         self.log = log
+        self.adopt = adopt
         self.guard = Guard(keep)
         self.children: list[Child] = []
         self.others: list[int] = []  # processes of the caller that are not orphans
         self.stopping = False  # a plain flag: an Event's lock is not safe to take in a signal handler
-        adopt_orphans()
+        if adopt:
+            adopt_orphans()
 
     def add(self, program: Program) -> None:
         child = Child(program)
@@ -287,6 +292,8 @@ class Supervisor:
                 self.guard.watch(child.start(self.log))
 
     def _end_orphans(self) -> None:
+        if not self.adopt:
+            return
         alive = [child.process.pid for child in self.children if child.process]
         end_orphans([*alive, *self.others, self.guard.process.pid])
 

@@ -38,6 +38,8 @@ OUR_SETTINGS = (
 
 
 def _own_environment() -> None:
+    if __name__ != "tests.conftest":
+        raise pytest.UsageError(f"tests/conftest.py was imported as {__name__}: each test folder needs an __init__.py.")
     if os.environ.get("DJANGO_SETTINGS_MODULE", "assistant.settings") != "assistant.settings":
         raise pytest.UsageError("Unset DJANGO_SETTINGS_MODULE: the tests run on assistant.settings.")
     for name in OUR_SETTINGS:
@@ -239,8 +241,8 @@ def worker_processes(django_db_setup: None, django_db_blocker: Any) -> Iterator[
     keeper = threading.Thread(target=workers.keep, daemon=True)
     keeper.start()
     end = time.monotonic() + 60
-    while len(app.control.ping(timeout=1.0)) < len(names) - 1:
-        assert time.monotonic() < end, "the workers do not start"
+    while len(there := app.control.ping(timeout=1.0)) < len(names) - 1:
+        assert time.monotonic() < end, f"the workers do not start: {there}"
     yield workers
     workers.done.set()
     keeper.join()

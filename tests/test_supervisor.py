@@ -39,7 +39,8 @@ def output() -> io.StringIO:
 
 @pytest.fixture
 def boss(output: io.StringIO) -> Iterator[Supervisor]:
-    boss = Supervisor(Log(None, output))
+    boss = Supervisor(Log(None, output), adopt=True)
+    boss.others = [child.pid for child in psutil.Process().children()]
     yield boss
     boss.stop()
 

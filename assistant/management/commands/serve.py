@@ -77,7 +77,7 @@ class Command(BaseCommand):
             address = f"http://{page_host(bind)}:{port}"
             print(os.getpid(), address, file=lock, flush=True)
             log = Log(settings.DATA_DIR / "logs" / "lightbox.log")
-            supervisor = Supervisor(log, keep=[lock.fileno()])
+            supervisor = Supervisor(log, keep=[lock.fileno()], adopt=True)
             supervisor.catch_signals()
             try:
                 env = {**os.environ, "LIGHTBOX_DATA": str(settings.DATA_DIR), "PYTHONUNBUFFERED": "1"}
