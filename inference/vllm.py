@@ -1,0 +1,121 @@
+"""Questions about images, answered by a vision-language model behind an OpenAI-compatible server (vLLM is the one we
+ship). Images travel as data URLs inside the request; no address is ever given to the server to fetch."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Sequence
+from io import BytesIO
+from typing import Any
+from urllib.parse import urlsplit
+
+import httpx
+from PIL import Image as Pillow
+
+from inference.errors import BadInput, InferenceError, Unavailable
+
+UNREACHABLE = "The model server at {where} does not answer ({why}). Start it, or check its address in the settings."
+SLOW = "The model server at {where} took longer than {seconds:g} seconds. Try again when it is less busy."
+KEY = "The model server at {where} refused the key. Check the key in the settings."
+UNKNOWN = "The model server at {where} does not serve {model}. Check the model's name in the settings."
+BUSY = "The model server at {where} is failing or overloaded (status {status}). Try again later."
+REFUSED = "The model refused this request: {why}"
+NOT_PROTOCOL = "The server at {where} does not answer as an OpenAI-compatible model server does. Check its address."
+NOTHING = "The model gave an empty answer. Ask in other words."
+UNREADABLE = "This picture cannot be prepared for the model: it is not a readable 8-bit PNG or JPEG."
+
+
+def data_url(picture: bytes, longest: int = 1024) -> str:
+    """`data:image/png;base64,...` of an 8-bit PNG or JPEG file's bytes, shrunk to `longest` pixels at most a side.
+
+    Always encoded anew, so that comments and EXIF stay behind. Raises BadInput when the bytes are no such picture.
+    """
+    try:
+        with Pillow.open(BytesIO(picture), formats=["PNG", "JPEG"]) as opened:
+            if opened.mode.startswith(("I", "F")):
+                raise BadInput(UNREADABLE)
+            small = opened if opened.mode in ("L", "RGB") else opened.convert("RGB")
+            small.thumbnail((longest, longest), Pillow.Resampling.LANCZOS)
+            clean = Pillow.frombytes(small.mode, small.size, small.tobytes())
+    except (OSError, ValueError, SyntaxError, Pillow.DecompressionBombError) as error:
+        raise BadInput(UNREADABLE) from error
+    buffer = BytesIO()
+    clean.save(buffer, "PNG", compress_level=3)
+    return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")
+
+
+class OpenAIAnswerer:
+    """An `Answerer` over POST {base_url}/chat/completions. `base_url` ends in /v1; `name` is the model asked for."""
+
+    def __init__(self, base_url: str, model: str, *, api_key: str = "", timeout_s: float = 120.0) -> None:
+        self.base_url = base_url.rstrip("/")
+        self._model = model
+        self._api_key = api_key
+        self._timeout_s = timeout_s
+        self._where = urlsplit(self.base_url).netloc or self.base_url
+
+    @property
+    def name(self) -> str:
+        """The model's name, as shown beside its answer."""
+        return self._model
+
+    def answer(self, images: Sequence[bytes], question: str, *, max_tokens: int = 512) -> str:
+        """The model's answer as plain text, at temperature 0. `images` are 8-bit PNG or JPEG files' bytes.
+
+        Raises Unavailable (no server, wrong key or model, overload, time-out) or BadInput (the model refuses this
+        request, for example because it takes no images).
+        """
+        content: list[dict[str, Any]] = [{"type": "image_url", "image_url": {"url": data_url(one)}} for one in images]
+        content.append({"type": "text", "text": question})
+        body = {
+            "model": self._model,
+            "messages": [{"role": "user", "content": content}],
+            "max_tokens": max_tokens,
+            "temperature": 0.0,
+        }
+        return self._text(self._post(body))
+
+    def _post(self, body: dict[str, Any]) -> httpx.Response:
+        headers = {"Authorization": f"Bearer {self._api_key}"} if self._api_key else {}
+        timeout = httpx.Timeout(self._timeout_s, connect=5.0)
+        try:
+            # No proxy from the environment: a patient's image goes to the configured server and nowhere else.
+            with httpx.Client(timeout=timeout, trust_env=False) as client:
+                response = client.post(f"{self.base_url}/chat/completions", json=body, headers=headers)
+        except httpx.ReadTimeout as error:
+            raise Unavailable(SLOW.format(where=self._where, seconds=self._timeout_s)) from error
+        except (httpx.HTTPError, httpx.InvalidURL) as error:
+            raise Unavailable(UNREACHABLE.format(where=self._where, why=type(error).__name__)) from error
+        if response.status_code != 200:
+            raise self._refusal(response)
+        return response
+
+    def _refusal(self, response: httpx.Response) -> InferenceError:
+        status = response.status_code
+        if status in (401, 403):
+            return Unavailable(KEY.format(where=self._where))
+        if status == 404:
+            return Unavailable(UNKNOWN.format(where=self._where, model=self._model))
+        if status in (400, 413, 422):
+            return BadInput(REFUSED.format(why=_message(response)))
+        return Unavailable(BUSY.format(where=self._where, status=status))
+
+    def _text(self, response: httpx.Response) -> str:
+        try:
+            content = response.json()["choices"][0]["message"]["content"]
+        except (ValueError, KeyError, IndexError, TypeError) as error:
+            raise Unavailable(NOT_PROTOCOL.format(where=self._where)) from error
+        text = content.strip() if isinstance(content, str) else ""
+        if not text:
+            raise BadInput(NOTHING)
+        return text
+
+
+def _message(response: httpx.Response) -> str:
+    """The server's own words, at most 200 characters."""
+    try:
+        body = response.json()
+        words = (body.get("error") or body).get("message") or response.text
+    except (ValueError, AttributeError):
+        words = response.text
+    return str(words)[:200] or f"status {response.status_code}"
