@@ -16,7 +16,7 @@ DATA_DIR.mkdir(parents=True, exist_ok=True, mode=0o700)
 def _secret_key() -> str:
     """The key from the environment, else one made once and kept in the data folder, readable by its owner only."""
     if given := env.str("SECRET_KEY", ""):
-        return given
+        return str(given)
     path = DATA_DIR / "secret-key"
     try:
         with path.open("x") as file:

@@ -33,7 +33,7 @@ class TooLarge(Exception):
         super().__init__(f"This file is larger than the limit of {settings.UPLOAD_LIMIT // 1024**2} MB.")
 
 
-def store(user: User, file: UploadedFile) -> Image:
+def store(user: User, file: "UploadedFile[bytes]") -> Image:
     """Decode and keep one upload. Raises TooLarge, or an InferenceError whose text is one line for the user."""
     if (file.size or 0) > settings.UPLOAD_LIMIT:
         raise TooLarge

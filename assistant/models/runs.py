@@ -14,7 +14,8 @@ from django.db.models import F, Q
 from django.db.models.functions import Coalesce
 from django.utils import timezone
 
-from assistant import events, stream
+from assistant import stream
+from assistant.events import AgentEvent, Transcript, payload, transcript
 from assistant.models.conversations import Conversation, Message
 from assistant.models.images import Visitor
 
@@ -44,6 +45,11 @@ class RunQuerySet(models.QuerySet["Run"]):
         )
         return self.select_related("conversation__owner", "message").get(pk=run_id) if taken else None
 
+    def seize(self, run_id: uuid.UUID) -> "Run | None":
+        """Take a run that is not over from whoever has it: all that they write from now on is refused."""
+        taken = self.active().filter(pk=run_id).update(state=Run.RUNNING, attempt=F("attempt") + 1)
+        return self.select_related("conversation__owner", "message").get(pk=run_id) if taken else None
+
 
 class Run(models.Model):
     QUEUED, RUNNING, WAITING = "queued", "running", "waiting"
@@ -58,6 +64,7 @@ class Run(models.Model):
     state = models.CharField(
         max_length=10, default=QUEUED, choices=[(s, s) for s in (*ACTIVE, DONE, FAILED, CANCELLED)]
     )
+    note = models.CharField(max_length=300, blank=True, help_text="what the reader must know beside the answer")
     attempt = models.PositiveIntegerField(default=0)
     failures = models.PositiveIntegerField(default=0, help_text="times a worker went silent on this step")
     lease_until = models.DateTimeField(null=True, db_index=True)
@@ -93,13 +100,13 @@ class Run(models.Model):
             raise Superseded
 
     @transaction.atomic
-    def record(self, *new: events.AgentEvent) -> None:
+    def record(self, *new: AgentEvent) -> None:
         """Write events under the next numbers. Only for the holder of the run."""
         self.hold()
         self.append(*new)
 
     @transaction.atomic
-    def leave(self, state: str, *new: events.AgentEvent, retry_after: float | None = None) -> None:
+    def leave(self, state: str, *new: AgentEvent, retry_after: float | None = None) -> None:
         """Write the last events of this step and give the run up in `state`; the sweep looks at it after that long."""
         self.record(*new)
         self.state = state
@@ -107,14 +114,14 @@ class Run(models.Model):
         if state not in self.ACTIVE:
             self.finished_at = timezone.now()
         self.failures = 0
-        self.save(update_fields=["state", "lease_until", "finished_at", "failures", "answer", "chat_model"])
+        self.save(update_fields=["state", "lease_until", "finished_at", "failures", "answer", "chat_model", "note"])
 
     @classmethod
     def lock(cls, run_id: uuid.UUID) -> "Run":
         """The run, with every other writer kept out until the transaction ends."""
         return cls.objects.select_for_update(of=("self",)).select_related("conversation").get(pk=run_id)
 
-    def append(self, *new: events.AgentEvent) -> None:
+    def append(self, *new: AgentEvent) -> None:
         """Write events of a run that the caller has locked (`lock`) or holds."""
         if not new:
             return
@@ -123,16 +130,16 @@ class Run(models.Model):
         last = Run.objects.values_list("last_seq", flat=True).get(pk=self.pk)
         first = last - len(new) + 1
         Event.objects.bulk_create(
-            Event(run=self, seq=first + i, kind=e.kind, payload=events.payload(e)) for i, e in enumerate(new)
+            Event(run=self, seq=first + i, kind=e.kind, payload=payload(e)) for i, e in enumerate(new)
         )
         self.last_seq = last
         transaction.on_commit(lambda: stream.wake(self.pk))
 
-    def transcript(self, upto: int | None = None) -> events.Transcript:
+    def transcript(self, upto: int | None = None) -> Transcript:
         rows = self.events.order_by("seq")
         if upto is not None:
             rows = rows.filter(seq__lte=upto)
-        return events.transcript(rows.values_list("seq", "kind", "payload"))
+        return transcript(rows.values_list("seq", "kind", "payload"))
 
     def delete_files(self) -> None:
         for artifact in Artifact.objects.filter(tool_call__run=self).exclude(file=""):

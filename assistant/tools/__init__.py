@@ -1,0 +1,108 @@
+"""The registry of tools, and the one place where a call is carried out."""
+
+import json
+import logging
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+from pydantic import ValidationError
+
+from assistant.models import ToolCall
+from assistant.tools import ask_image, classify, describe_image, draft_report, search_literature, segment
+from assistant.tools.base import Context, Declined, NewArtifact, Tool, ToolResult
+from inference.errors import BadInput, InferenceError
+
+log = logging.getLogger("lightbox.tools")
+
+TOOLS: dict[str, Tool] = {
+    tool.name: tool
+    for tool in (
+        describe_image.TOOL,
+        segment.TOOL,
+        classify.TOOL,
+        ask_image.TOOL,
+        search_literature.TOOL,
+        draft_report.TOOL,
+    )
+}
+
+
+class Status(NamedTuple):
+    name: str
+    description: str
+    ready: bool
+    line: str
+
+
+def status() -> list[Status]:
+    """Every tool, whether it can be used now, and if not, the line that configures it."""
+    return [Status(t.name, t.description, not t.missing(), t.missing()) for t in TOOLS.values()]
+
+
+def check_arguments(name: str, arguments: dict[str, Any]) -> str:
+    """Nothing when this call is well-formed, else one line for the model."""
+    tool = TOOLS.get(name)
+    if tool is None:
+        return f"There is no tool {name!r}. Tools: {', '.join(TOOLS)}."
+    try:
+        tool.arguments.model_validate(arguments)
+    except ValidationError as error:
+        wrong = "; ".join(f"{'.'.join(map(str, e['loc'])) or 'arguments'}: {e['msg']}" for e in error.errors())
+        return f"The arguments of {name} do not fit its schema: {wrong}."
+    return ""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of a call. `text` is what the model reads."""
+
+    state: str
+    summary: str
+    text: str
+    model: str = ""
+    result: dict[str, Any] = field(default_factory=dict)
+    artifacts: list[NewArtifact] = field(default_factory=list)
+
+
+def execute(call: ToolCall) -> Outcome:
+    """Carry out one call. Every failure becomes an outcome that says in one line what happened and what to do."""
+    tool = TOOLS[call.name]
+    try:
+        arguments = tool.arguments.model_validate(call.arguments)
+        if line := tool.missing():
+            raise Declined(line)
+        return _done(tool.run(Context(call), arguments))
+    except (Declined, BadInput) as reason:
+        return _ended(ToolCall.DECLINED, str(reason))
+    except InferenceError as error:
+        log.warning("%s failed: %s", call, error, exc_info=error.__cause__)
+        return _ended(ToolCall.FAILED, str(error))
+    except Exception:
+        log.exception("%s failed", call)
+        return _ended(ToolCall.FAILED, f"{call.name} failed by a fault of its own; the log of the worker says more.")
+
+
+def failed(line: str) -> Outcome:
+    """A call that is given up from outside."""
+    return _ended(ToolCall.FAILED, line)
+
+
+def _done(result: ToolResult) -> Outcome:
+    kept = {
+        "summary": result.summary,
+        "statements": [s.as_dict() for s in result.statements],
+        "notes": result.notes,
+        "passages": result.passages,
+        "answerable": result.answerable,
+    }
+    return Outcome(ToolCall.DONE, result.summary, _for_model(kept), result.model, kept, result.artifacts)
+
+
+def _ended(state: str, line: str) -> Outcome:
+    text = json.dumps({"state": state, "reason": line}, ensure_ascii=False)
+    return Outcome(state, line, text, result={"summary": line})
+
+
+def _for_model(kept: dict[str, Any]) -> str:
+    told = {name: value for name, value in kept.items() if value not in ([], "")}
+    return json.dumps({"state": "done", **told}, ensure_ascii=False)

@@ -1,0 +1,119 @@
+"""What a tool is. One tool, one file beside this one, one line in the registry (`assistant.tools`).
+
+A tool returns statements: sentences that stand on evidence it made, each with the name of that evidence. They are what
+the chat model reads, what the guide writes from, and what a report is drafted from, so no answer needs to be parsed.
+"""
+
+import io
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field
+
+from assistant.models import ConversationImage, Image, ToolCall
+from inference import types
+from inference.errors import BadInput
+
+NOT_CONFIGURED = "not configured"
+
+
+class Declined(Exception):
+    """The tool is not made for this request or not configured; the text is one line with the reason."""
+
+
+class Arguments(BaseModel):
+    """Base of every tool's arguments. What is not in the schema is refused, whoever sends it."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+class ImageArguments(Arguments):
+    image: str = Field(description="the image's name in this conversation, such as img1", pattern=r"^img\d{1,4}$")
+
+
+@dataclass(frozen=True, slots=True)
+class Statement:
+    """A sentence and the evidence it stands on: `c3` (this call), `c3.1` (its first artifact) or `p12` (a passage)."""
+
+    text: str
+    ref: str
+
+    def as_dict(self) -> dict[str, str]:
+        return {"text": self.text, "ref": self.ref}
+
+
+@dataclass(frozen=True, slots=True)
+class NewArtifact:
+    """Something for the page. `png` is the bytes of a mask of the image's own size."""
+
+    kind: str
+    label: str
+    image: Image | None = None
+    png: bytes | None = None
+    data: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class ToolResult:
+    """`summary` is one short line for the page; `notes` are limits that whoever uses the statements must say."""
+
+    summary: str
+    statements: list[Statement]
+    model: str
+    notes: list[str] = field(default_factory=list)
+    artifacts: list[NewArtifact] = field(default_factory=list)
+    passages: list[dict[str, Any]] = field(default_factory=list)
+    answerable: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """The call at hand, and the only way from a tool to an image."""
+
+    call: ToolCall
+
+    @property
+    def ref(self) -> str:
+        return f"c{self.call.number}"
+
+    def image(self, name: str) -> Image:
+        """The image of this conversation with this name. Raises Declined for any other."""
+        rows = ConversationImage.objects.filter(conversation=self.call.run.conversation_id).select_related("image")
+        row = rows.filter(number=int(name.removeprefix("img"))).first()
+        if row is None:
+            raise Declined(f"There is no {name} in this conversation.")
+        return row.image
+
+
+def load(image: Image) -> types.Image:
+    """The decoded pixels with what the header says of them. Raises BadInput when the file is gone."""
+    decoded = types.Decoded.from_dict(image.decoded)
+    try:
+        with image.pixels.open("rb") as file:
+            pixels = np.load(io.BytesIO(file.read()), allow_pickle=False)
+    except (OSError, ValueError) as error:
+        raise BadInput("The decoded pixels of this image are missing or damaged. Upload the image again.") from error
+    return types.Image(
+        pixels=pixels,
+        spacing=decoded.spacing,
+        modality=decoded.modality,
+        body_part=decoded.body_part,
+        view=decoded.view,
+        orientation=decoded.orientation,
+        inverted=decoded.inverted,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Tool:
+    """`missing()` is empty when the tool can work, else the line that configures it. `accepts` says why an image is
+    declined, or nothing. `run` may raise Declined or any InferenceError."""
+
+    name: str
+    description: str
+    arguments: type[Arguments]
+    queue: str
+    run: Callable[[Context, Any], ToolResult]
+    missing: Callable[[], str] = lambda: ""

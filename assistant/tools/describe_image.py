@@ -1,0 +1,62 @@
+"""What the file and its pixel values say about an image: header, size, spacing, exposure and contrast."""
+
+from assistant.models import Image
+from assistant.tools.base import Context, ImageArguments, Statement, Tool, ToolResult, load
+from inference.types import Decoded, Description
+
+KINDS = {"dicom": "DICOM", "png": "PNG", "jpeg": "JPEG"}
+
+
+def _file(image: Image, decoded: Decoded, name: str) -> str:
+    depth = (
+        f"{decoded.bits_stored} bits, {decoded.photometric}" if decoded.photometric else f"{decoded.bits_stored} bits"
+    )
+    modality = "" if decoded.modality == "unknown" else f", modality {decoded.modality}"
+    part = f", {decoded.body_part.lower()}" if decoded.body_part else ""
+    return f"{name} is a {KINDS[image.kind]} image of {image.width} x {image.height} pixels ({depth}){modality}{part}."
+
+
+def _spacing(decoded: Decoded) -> str:
+    if decoded.spacing is None:
+        return "The file states no pixel spacing, so lengths and areas cannot be given in millimetres."
+    rows, columns = decoded.spacing.row_mm, decoded.spacing.column_mm
+    at = (
+        " at the detector, so sizes in the patient are smaller"
+        if decoded.spacing.source == "ImagerPixelSpacing"
+        else ""
+    )
+    return f"Its pixel spacing is {rows:g} x {columns:g} mm ({decoded.spacing.source}{at})."
+
+
+def _values(found: Description) -> list[str]:
+    clipped = found.clipped_low + found.clipped_high
+    return [
+        f"By its pixel values the exposure is {found.exposure} and the contrast {found.contrast}; "
+        f"values run from {found.minimum:g} to {found.maximum:g}, mean {found.mean:.4g}.",
+        *([f"{clipped:.1%} of the pixels are clipped at the darkest or brightest value."] if clipped >= 0.01 else []),
+        *(["The grey scale looks inverted."] if found.probably_inverted else []),
+    ]
+
+
+def run(context: Context, arguments: ImageArguments) -> ToolResult:
+    from inference.classical import describe
+
+    image = context.image(arguments.image)
+    decoded = Decoded.from_dict(image.decoded)
+    found = describe(load(image))
+    lines = [_file(image, decoded, arguments.image), _spacing(decoded), *_values(found)]
+    return ToolResult(
+        summary=f"{image.width} x {image.height}, {decoded.modality}, exposure {found.exposure}",
+        statements=[Statement(line, context.ref) for line in lines],
+        notes=list(decoded.notes),
+        model="header and pixel statistics (rules)",
+    )
+
+
+TOOL = Tool(
+    name="describe_image",
+    description="Read an image's header, size, pixel spacing and modality, and judge exposure and contrast.",
+    arguments=ImageArguments,
+    queue="decode",
+    run=run,
+)

@@ -1,0 +1,92 @@
+"""The indexed literature, by question and by facets. Returns passages to quote from, never a summary."""
+
+from typing import TYPE_CHECKING, Any
+
+from pydantic import Field
+
+from assistant.tools.base import Arguments, Context, Statement, Tool, ToolResult
+
+if TYPE_CHECKING:
+    from corpus.results import Facets, PassageHit, SearchResult
+
+
+class SearchArguments(Arguments):
+    query: str = Field(min_length=2, max_length=1000, description="the question, in plain words")
+    task: str | None = Field(default=None, max_length=80, description="such as segmentation, vqa, report-generation")
+    strategy: str | None = Field(default=None, max_length=80, description="pretraining, fine-tuning or prompt-learning")
+    technique: str | None = Field(default=None, max_length=80, description="such as parameter-efficient-tuning")
+    modality: str | None = Field(default=None, max_length=80, description="such as x-ray, ct, mri, pathology")
+    year_min: int | None = Field(default=None, ge=1900, le=2100)
+    year_max: int | None = Field(default=None, ge=1900, le=2100)
+    limit: int = Field(default=5, ge=1, le=20, description="how many papers")
+
+
+def _facets(arguments: SearchArguments) -> "Facets":
+    from corpus.results import Facets
+
+    def one(value: str | None) -> tuple[str, ...]:
+        return (value,) if value else ()
+
+    return Facets(
+        tasks=one(arguments.task),
+        learning_strategies=one(arguments.strategy),
+        techniques=one(arguments.technique),
+        modalities=one(arguments.modality),
+        year_min=arguments.year_min,
+        year_max=arguments.year_max,
+    )
+
+
+def _passage(hit: "PassageHit") -> dict[str, Any]:
+    paper = hit.passage.paper
+    return {
+        "ref": f"p{hit.passage.pk}",
+        "key": paper.key,
+        "title": paper.title,
+        "name": paper.name,
+        "byline": paper.byline,
+        "year": paper.year,
+        "text": hit.passage.text,
+        "quote": hit.best_sentence,
+    }
+
+
+def _best_per_paper(hits: list["PassageHit"], keys: list[str]) -> list[dict[str, Any]]:
+    """One passage a paper, in the order of the papers."""
+    best: dict[str, PassageHit] = {}
+    for hit in hits:
+        best.setdefault(hit.passage.paper.key, hit)
+    return [_passage(best[key]) for key in keys if key in best]
+
+
+def run(context: Context, arguments: SearchArguments) -> ToolResult:
+    from corpus import retrieve
+
+    facets = _facets(arguments)
+    found: SearchResult = retrieve.search(arguments.query, facets, limit=arguments.limit)
+    keys = [hit.key for hit in found.results]
+    hits = retrieve.passages(arguments.query, facets, limit=8 * arguments.limit) if keys else []
+    passages = _best_per_paper(hits, keys) if found.answerable else []
+    stated = ", ".join(f"{name}: {value}" for name, value in found.facets.items())
+    return ToolResult(
+        summary=f"{len(passages)} papers" + (f" ({stated})" if stated else "")
+        if passages
+        else "nothing that answers this",
+        statements=[Statement(f"{p['name']} ({p['year']}): “{p['quote']}”", p["ref"]) for p in passages],
+        notes=[found.reason] if not found.answerable and found.reason else [],
+        passages=passages,
+        answerable=found.answerable and bool(passages),
+        model="hybrid search (BM25 and sentence embeddings)",
+    )
+
+
+TOOL = Tool(
+    name="search_literature",
+    description=(
+        "Search the literature on vision-language models for medical images, by a question and optional filters. "
+        "Returns passages; quote them word for word and put their marker after the quote."
+    ),
+    arguments=SearchArguments,
+    queue="corpus",
+    run=run,
+)

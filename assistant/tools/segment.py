@@ -1,0 +1,69 @@
+"""The lungs on a frontal chest radiograph, by classical image processing: no trained model, and it says so."""
+
+import io
+from typing import Literal
+
+from pydantic import Field
+
+from assistant.models import Artifact, Image
+from assistant.tools.base import Context, ImageArguments, NewArtifact, Statement, Tool, ToolResult, load
+from inference.types import Mask
+
+
+class SegmentArguments(ImageArguments):
+    structure: Literal["lungs"] = Field(default="lungs", description="what to outline; only lungs so far")
+
+
+NAME = "classical baseline (scikit-image)"
+LIMIT = "A classical baseline outlines the air-filled lung; consolidated or hidden parts are left out."
+
+
+def _png(mask: Mask) -> bytes:
+    from PIL import Image as Pillow
+
+    out = io.BytesIO()
+    Pillow.fromarray(mask.pixels).save(out, "PNG")
+    return out.getvalue()
+
+
+def _statement(mask: Mask, ref: str, total: int) -> Statement:
+    share = (mask.pixels > 0).sum() / total
+    area = f"{mask.area_cm2:.0f} cm2" if mask.area_cm2 is not None else f"{share:.0%} of the image"
+    return Statement(f"The {mask.label} was outlined: {area}.", ref)
+
+
+def _notes(image: Image) -> list[str]:
+    spacing = image.decoded.get("spacing")
+    if spacing is None:
+        return [LIMIT, "No area in cm2: the file states no pixel spacing."]
+    if spacing["source"] == "ImagerPixelSpacing":
+        return [LIMIT, "Areas are measured at the detector and are larger than in the patient."]
+    return [LIMIT]
+
+
+def run(context: Context, arguments: SegmentArguments) -> ToolResult:
+    from inference.classical import segment_lungs
+
+    image = context.image(arguments.image)
+    masks = segment_lungs(load(image))
+    return ToolResult(
+        summary=f"{len(masks)} masks on {arguments.image}",
+        statements=[
+            _statement(mask, f"{context.ref}.{number}", image.width * image.height)
+            for number, mask in enumerate(masks, 1)
+        ],
+        notes=_notes(image),
+        artifacts=[
+            NewArtifact(Artifact.MASK, mask.label, image, _png(mask), {"area_cm2": mask.area_cm2}) for mask in masks
+        ],
+        model=NAME,
+    )
+
+
+TOOL = Tool(
+    name="segment",
+    description="Outline the lungs on a frontal chest radiograph. Returns masks, and areas where spacing is known.",
+    arguments=SegmentArguments,
+    queue="vision",
+    run=run,
+)
