@@ -1,26 +1,30 @@
 """Can the collection answer this question at all? A few rules, each of which can say why it doubts.
 
-Deliberately simple: similarity cannot tell an unanswerable question from one in lay terms (their cosines overlap), so the
-rules look for plain signs. What they miss is answered with the nearest papers, which is why every answer shows its
+Deliberately simple: similarity cannot tell an unanswerable question from one in lay terms (their cosines overlap), so
+the rules look for plain signs. What they miss is answered with the nearest papers, which is why every answer shows its
 passages. They do not detect a result that nobody reported.
 """
 
 from __future__ import annotations
 
 import difflib
+import json
 import re
 from collections.abc import Collection
+from pathlib import Path
 
 from corpus.index import tokens
 from corpus.results import Facets
 
 LOWEST_COSINE = 0.26  # below it nothing in the collection is about the question (dev queries: answerable from 0.28)
 
+_WORDS = Path(__file__).parent / "data" / "words.json"
 _ADVICE = re.compile(
     r"\b(?:my|our) (?:\w+ )?(?:mother|father|mum|mom|dad|son|daughter|wife|husband|child|baby|sister|brother|patient"
     r"|grandmother|grandfather|doctor)\b"
     r"|\bshould (?:i|we|he|she|they|the patient)\b"
-    r"|\b(?:i|we) (?:have|had|got|feel) (?:an? )?(?:\w+ )?(?:pain|nodule|lump|rash|cough|fever|lesion|mole|cancer|tumou?r)\b"
+    r"|\b(?:i|we) (?:have|had|got|feel) (?:an? )?(?:\w+ )?"
+    r"(?:pain|nodule|lump|rash|cough|fever|lesion|mole|cancer|tumou?r)\b"
     r"|\b(?:what|which|wich) (?:\w+ ){0,2}(?:dose|dosage|antibiotics?|drug|medication|treatment)\b"
     r"|\b\d+[- ](?:years?|months?)[- ]old\b",
     re.IGNORECASE,
@@ -28,13 +32,7 @@ _ADVICE = re.compile(
 _NAME = re.compile(r"(?<![\w-])[A-Za-z0-9]+(?:-[A-Za-z0-9]+)*")
 
 # Words of questions about papers, as opposed to words about their subject.
-_PLAIN = set(
-    """about actually also anyone answer article because better beat beats between both compare compared compares could
-    differ differs different does either ever exactly explain fare fares from give gives have here instead into just know
-    much name named only paper papers perhaps please point points rather really said same says should show summarise
-    summarize tell than that their them then there these they this those versus very want were what when where whether
-    which while whom whose will with work would your""".split()
-)
+_PLAIN = frozenset(json.loads(_WORDS.read_text(encoding="utf-8"))["plain"])
 
 
 def doubt(

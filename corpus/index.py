@@ -4,7 +4,7 @@ Behind the same few functions another engine (Milvus) can stand: `build`, `curre
 `Field.sparse`. Nothing of Django in here: rows come in as `Entry` and go out as ids.
 
 A build goes into a folder of its own; its manifest is written last, and then `current.json` is replaced in one step.
-Readers follow `current.json`, so a build that was interrupted is never seen and a running reader never sees half of one.
+Readers follow `current.json`, so an interrupted build is never seen, and a running reader never sees half of one.
 """
 
 from __future__ import annotations

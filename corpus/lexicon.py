@@ -22,18 +22,7 @@ _WORD = re.compile(r"[a-z0-9]+")
 _YEAR = r"((?:19|20)\d\d)"
 
 # Words that ask for papers and say nothing about which.
-_FILLER = set(
-    """a about academic after all algorithm algorithms an and any applied applies apply applying approach approaches are
-    article articles as at available be been before between both by can collection concerning deal dealing deals did do
-    does done done each entries entry existing explore find for found from get give has have how i image images imaging
-    in include including indexed into is it its later latest list literature look looking me medical medicine method
-    methods model models most my new newer of on one only onwards or other our out paper papers please present published
-    publication publications recent related rely relies released reported review scan scans search show since some studies
-    study system systems technique techniques than that the their them there these they things this those through to type
-    up until us use used uses using via want was way ways we were what when where which who whose why with within without
-    work worked working works year years you data based need tell know see many much handle handles field strategy
-    strategies task tasks address addresses addressing appeared inclusive""".split()
-)
+_FILLER = frozenset(json.loads(_LEXICON.with_name("words.json").read_text(encoding="utf-8"))["filler"])
 
 _RANGES = (
     # (pattern, shift of the first year as minimum, shift of the last as maximum); None: no bound on that side

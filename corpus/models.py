@@ -114,9 +114,7 @@ class Paper(models.Model):
         for result in self.results:
             note = f" ({result['note']})" if result.get("note") else ""
             lines.append(f"{result['metric']} on {result['dataset']}: {result['value']}{note}.")
-        if not lines:
-            return ""
-        return "\n".join([f"Reported for {self.name}.", *lines])
+        return "\n".join(lines)
 
 
 class Label(models.Model):

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -90,12 +91,20 @@ def search(query: str, facets: Facets | None = None, limit: int = 10, *, read: b
     return SearchResult(hits, asked.stated.as_dict(), not reason, reason)
 
 
-def passages(query: str, facets: Facets | None = None, limit: int = 8, *, read: bool = True) -> list[PassageHit]:
+def passages(
+    query: str,
+    facets: Facets | None = None,
+    limit: int = 8,
+    *,
+    read: bool = True,
+    keys: Collection[str] | None = None,
+) -> list[PassageHit]:
     """The passages that answer a question best, best first, at most two of a paper, with the sentence to quote.
 
-    Facets and errors as in `search`. The results and data sets of a paper count as one passage.
+    Facets and errors as in `search`; `keys` restricts the passages to these papers. The results and data sets of a
+    paper count as one passage.
     """
-    asked = _ask(query, facets, read)
+    asked = _ask(query, facets, read, keys)
     if asked is None:
         return []
     chosen = _best_passages(asked, limit)
@@ -123,7 +132,7 @@ def _opened() -> _Engine:
         return _engine
 
 
-def _ask(query: str, given: Facets | None, read: bool) -> _Asked | None:
+def _ask(query: str, given: Facets | None, read: bool, keys: Collection[str] | None = None) -> _Asked | None:
     """The question read and ranked, or None for an empty one."""
     query = query.strip()[:QUERY_LIMIT]
     if not query:
@@ -133,10 +142,16 @@ def _ask(query: str, given: Facets | None, read: bool) -> _Asked | None:
     # Who names papers wants these, whatever else the words mean.
     stated = read_facets(query) if read and not named else Facets()
     asked = _Asked(query, engine, named, stated)
-    conditions = stated.union(given or Facets())
-    allowed = set(Paper.objects.filter_facets(conditions).values_list("pk", flat=True)) if conditions else None
-    _rank(asked, allowed)
+    _rank(asked, _allowed(stated.union(given or Facets()), keys))
     return asked
+
+
+def _allowed(conditions: Facets, keys: Collection[str] | None) -> set[int] | None:
+    """Primary keys of the papers that may be found; None for all."""
+    if not conditions and keys is None:
+        return None
+    papers = Paper.objects.filter_facets(conditions)
+    return set((papers if keys is None else papers.filter(key__in=keys)).values_list("pk", flat=True))
 
 
 def _rank(asked: _Asked, allowed: set[int] | None) -> None:

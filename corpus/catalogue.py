@@ -1,0 +1,166 @@
+"""The literature as lists, counts and dictionaries, for the pages and the API. Only the database, no model."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from django.db.models import Count, Max, Min, QuerySet
+
+from corpus import client
+from corpus.models import Label, Paper, Passage
+from corpus.results import LABEL_FACETS, Facets, SearchResult
+from corpus.vocabulary import Term, term, terms
+from inference.errors import Unavailable
+
+Values = str | Sequence[str] | None
+
+# The facets of the browse page, and what each is called in its address.
+PARAMETERS = {"task": "task", "strategy": "learning_strategy", "technique": "technique", "modality": "modality"}
+RANKED = 60  # how many papers a question brings at most
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """Papers in order. `ranked` tells a search by meaning from a plain match of words, `reason` why it was plain."""
+
+    papers: list[Paper]
+    ranked: bool = False
+    reason: str = ""
+    result: SearchResult | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """One value of a facet in a menu: how many of the papers shown carry it, and whether it is chosen."""
+
+    term: Term
+    count: int
+    chosen: bool
+
+
+def facets_of(
+    task: Values = None,
+    strategy: Values = None,
+    technique: Values = None,
+    modality: Values = None,
+    year_min: int | None = None,
+    year_max: int | None = None,
+) -> Facets:
+    """Facets from the parameters of an address: each one value, several (all must hold), or none."""
+    return Facets(
+        tasks=_several(task),
+        learning_strategies=_several(strategy),
+        techniques=_several(technique),
+        modalities=_several(modality),
+        year_min=year_min,
+        year_max=year_max,
+    )
+
+
+def find(q: str, facets: Facets, timeout: float = 5.0, *, read: bool = True, limit: int = RANKED) -> Found:
+    """The papers for a question and facets; without a question, all that fulfil the facets, newest first.
+
+    When the corpus worker does not answer, falls back to papers that contain every word, and says why.
+    """
+    papers = Paper.objects.filter_facets(facets).prefetch_related("labels")
+    if not q.strip():
+        return Found(list(papers))
+    try:
+        result = client.search(q, facets, limit, timeout, read=read)
+    except Unavailable as error:
+        return Found(list(papers.matching_words(q)[:limit]), reason=str(error))
+    rows = {paper.key: paper for paper in papers.filter(key__in=[hit.key for hit in result.results])}
+    ordered = [rows[hit.key] for hit in result.results if hit.key in rows]
+    return Found(ordered, ranked=True, result=result)
+
+
+def choices(papers: Iterable[Paper], chosen: Facets) -> dict[str, list[Choice]]:
+    """{facet: its values with counts among these papers}, in the vocabulary's order.
+
+    Since every chosen value must hold, a count is the number of papers left when that value is chosen as well.
+    """
+    counts = _counts([paper.pk for paper in papers])
+    picked = chosen.labels()
+    menus = {}
+    for facet in PARAMETERS.values():
+        values = dict.fromkeys([*terms()[facet], *(value for of, value in counts if of == facet)])
+        menus[facet] = [
+            Choice(term(facet, value), counts.get((facet, value), 0), value in picked.get(facet, ()))
+            for value in values
+        ]
+    return menus
+
+
+def years() -> tuple[int, int] | None:
+    """The first and last year of the collection, or None while it is empty."""
+    bounds = Paper.objects.aggregate(first=Min("year"), last=Max("year"))
+    return None if bounds["first"] is None else (bounds["first"], bounds["last"])
+
+
+def list_papers(
+    q: str = "",
+    task: Values = None,
+    strategy: Values = None,
+    technique: Values = None,
+    modality: Values = None,
+    year_min: int | None = None,
+    year_max: int | None = None,
+    limit: int = 50,
+) -> list[dict[str, Any]]:
+    """Papers as dictionaries (`paper_as_dict`): by relevance for a question, else newest first. JSON types only."""
+    facets = facets_of(task, strategy, technique, modality, year_min, year_max)
+    return [paper_as_dict(paper) for paper in find(q, facets, limit=limit).papers[:limit]]
+
+
+def paper_as_dict(paper: Paper, *, passages: bool = False) -> dict[str, Any]:
+    """One paper as JSON types; with its current passages when asked for."""
+    labels = list(paper.labels.all())
+    data: dict[str, Any] = {
+        "key": paper.key,
+        "title": paper.title,
+        "model_name": paper.model_name,
+        "authors": paper.authors,
+        "authors_complete": paper.authors_complete,
+        "year": paper.year,
+        "venue": paper.venue,
+        "doi": paper.doi,
+        "arxiv_id": paper.arxiv_id,
+        "url": paper.url,
+        "code_url": paper.code_url,
+        "annotation": paper.annotation,
+        "evidence": paper.evidence,
+        "backbones": paper.backbones,
+        "datasets": paper.datasets,
+        "results": paper.results,
+    }
+    for name, facet in LABEL_FACETS.items():
+        data[name] = sorted({label.value for label in labels if label.facet == facet})
+    if passages:
+        data["passages"] = [passage_as_dict(passage) for passage in paper.passages.all() if passage.current]
+    return data
+
+
+def passage_as_dict(passage: Passage) -> dict[str, Any]:
+    """One passage as JSON types. `start` and `end` are characters in the text of its kind."""
+    return {
+        "id": passage.pk,
+        "kind": passage.kind,
+        "text": passage.text,
+        "start": passage.start,
+        "end": passage.end,
+        "content_hash": passage.content_hash,
+    }
+
+
+def _several(values: Values) -> tuple[str, ...]:
+    if not values:
+        return ()
+    return (values,) if isinstance(values, str) else tuple(dict.fromkeys(value for value in values if value))
+
+
+def _counts(papers: list[int]) -> dict[tuple[str, str], int]:
+    labels: QuerySet[Label] = Label.objects.filter(paper_id__in=papers).order_by()
+    rows = labels.values_list("facet", "value").annotate(papers=Count("paper", distinct=True))
+    return {(facet, value): count for facet, value, count in rows}

@@ -1,0 +1,41 @@
+"""Search for those who may not load a model: asks the corpus worker through the queue and waits for its answer."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from celery import current_app
+from celery.exceptions import CeleryError
+from celery.exceptions import TimeoutError as NoAnswerError
+from kombu.exceptions import KombuError
+from redis.exceptions import RedisError
+
+from corpus.results import Facets, SearchResult
+from inference.errors import InferenceError, Unavailable
+
+TASK = "corpus.search"
+QUEUE = "corpus"
+
+
+def search(
+    query: str, facets: Facets | None = None, limit: int = 10, timeout: float = 5.0, *, read: bool = True
+) -> SearchResult:
+    """`corpus.retrieve.search`, carried out by the corpus worker; waits at most `timeout` seconds for it.
+
+    Raises inference.errors.Unavailable when no worker answers in time, when the queue cannot be reached, or when the
+    worker has no index. Never call it from a task of the corpus worker: it would wait for itself.
+    """
+    arguments = [query, (facets or Facets()).as_dict(), limit, read]
+    try:
+        # By name: importing the task would bring its imports into the web process.
+        asked = current_app.signature(TASK, args=arguments).apply_async(
+            queue=QUEUE, expires=timeout, ignore_result=False, retry=False
+        )
+        answer: dict[str, Any] = asked.get(timeout=timeout, interval=0.02, disable_sync_subtasks=False)
+    except InferenceError:
+        raise
+    except NoAnswerError as error:
+        raise Unavailable("The literature worker did not answer in time; try again in a moment.") from error
+    except (CeleryError, KombuError, RedisError, OSError) as error:
+        raise Unavailable("The literature worker cannot be reached; is the queue running?") from error
+    return SearchResult.from_dict(answer)
