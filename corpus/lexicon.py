@@ -11,7 +11,7 @@ import difflib
 import json
 import re
 from collections.abc import Iterable
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 
 from corpus.results import Facets
@@ -113,12 +113,8 @@ def _spelt(word: str) -> str:
     return next(iter(difflib.get_close_matches(word, _words(), n=1, cutoff=0.88)), word)
 
 
-@cache
-def _stemmer() -> object:
+@lru_cache(maxsize=10_000)
+def _stem(word: str) -> str:
     import Stemmer
 
-    return Stemmer.Stemmer("english")
-
-
-def _stem(word: str) -> str:
-    return str(_stemmer().stemWord(word))  # type: ignore[attr-defined]
+    return str(Stemmer.Stemmer("english").stemWord(word))

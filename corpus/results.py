@@ -49,7 +49,8 @@ class Facets:
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Facets:
         """The inverse of `as_dict`. Raises TypeError on a facet that there is not."""
-        return cls(**{name: tuple(value) if name in LABEL_FACETS else value for name, value in data.items()})
+        values: dict[str, Any] = {name: tuple(v) if name in LABEL_FACETS else v for name, v in data.items()}
+        return cls(**values)
 
     def union(self, other: Facets) -> Facets:
         """Both conditions together: the labels of either, the narrower years."""

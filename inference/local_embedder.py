@@ -75,7 +75,7 @@ class LocalEmbedder:
     def _check_weights(self) -> None:
         if self._sha256 is not None and _sha256_of(self._weights) != self._sha256:
             raise Unavailable(
-                f"The weights of {self.name} are not the ones that were tested (SHA-256 differs); reinstall the package "
+                f"The weights of {self.name} are not the tested ones (SHA-256 differs); reinstall the package "
                 "or set LIGHTBOX_EMBEDDER to the folder of the model that you mean."
             )
 
@@ -137,7 +137,7 @@ def _load(folder: Path, threads: int | None) -> Any:
         raise Unavailable(f"sentence-transformers cannot be imported ({error}); reinstall Lightbox.") from error
     if threads is not None:
         torch.set_num_threads(threads)
-    transformers_logging.disable_progress_bar()
+    transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]
     try:
         return SentenceTransformer(str(folder), device=_device(torch), local_files_only=True)
     except (OSError, ValueError, KeyError, RuntimeError) as error:

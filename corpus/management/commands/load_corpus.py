@@ -28,4 +28,5 @@ class Command(BaseCommand):
 def _bar(items: Iterable[Any], what: str) -> Iterable[Any]:
     from tqdm import tqdm
 
-    return tqdm(items, desc=what, file=sys.stderr, leave=False)
+    bar: Iterable[Any] = tqdm(items, desc=what, file=sys.stderr, leave=False)
+    return bar
