@@ -50,7 +50,12 @@ def quote_in(sentence: str) -> str:
 
 def references(text: str, conversation: Conversation) -> list[Reference]:
     """What each marker of the text opens, in order, with its number `n` and whether it was verified."""
-    found = [_reference(ref, sentence, conversation) for ref, sentence in claims(text)]
+    return resolve(claims(text), conversation)
+
+
+def resolve(pairs: list[tuple[str, str]], conversation: Conversation) -> list[Reference]:
+    """A reference for each (ref, sentence), in order; the same evidence twice has the same number `n`."""
+    found = [_reference(ref, sentence, conversation) for ref, sentence in pairs]
     numbers: dict[tuple[str, str], int] = {}
     for reference in found:
         same = (reference["ref"], reference.get("quote", ""))

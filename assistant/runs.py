@@ -20,7 +20,7 @@ from django.utils import timezone
 
 from assistant import events, tasks, tools
 from assistant.chat_setting import ChatSetting
-from assistant.evidence import references
+from assistant.evidence import references, resolve
 from assistant.heartbeat import Heartbeat
 from assistant.models import Artifact, Conversation, Image, Message, Report, Run, Superseded, ToolCall
 from assistant.models.runs import lease
@@ -300,12 +300,19 @@ def _keep_artifacts(call: ToolCall, run: Run, outcome: tools.Outcome) -> None:
 
 
 def _keep_report(call: ToolCall, run: Run, artifact: Artifact) -> None:
+    sentences = [sentence for section in artifact.data["sections"] for sentence in section["sentences"]]
+    pairs = [(ref, sentence["text"]) for sentence in sentences for ref in sentence["refs"]]
+    found = resolve(pairs, run.conversation)
+    numbers = iter(reference["n"] for reference in found)
+    for sentence in sentences:
+        sentence["numbers"] = [next(numbers) for _ in sentence["refs"]]
     report = Report.objects.create(
         owner_id=run.conversation.owner_id,
         conversation=run.conversation,
         tool_call=call,
         title=artifact.data["title"],
         sections=artifact.data["sections"],
+        references=list({reference["n"]: reference for reference in found}.values()),
     )
     artifact.data = {"report_id": str(report.pk), "title": report.title}
     artifact.save(update_fields=["data"])

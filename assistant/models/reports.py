@@ -14,7 +14,10 @@ class ReportQuerySet(models.QuerySet["Report"]):
 
 
 class Report(models.Model):
-    """`sections`: [{"heading", "sentences": [{"text", "refs": ["c1.1", "p12", ...]}]}]."""
+    """`sections`: [{"heading", "sentences": [{"text", "refs": ["c1.1", "p12", ...], "numbers": [1, 2, ...]}]}].
+
+    The numbers are those of `references`, which says what each opens (`assistant.evidence`), once per number.
+    """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     owner = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="reports")

@@ -1,0 +1,261 @@
+"""The REST API. OpenAPI at /api/docs; a bearer token for every call (`manage.py token`)."""
+
+import json
+import uuid
+from collections.abc import AsyncIterator
+from typing import Any
+
+from django.contrib.auth.decorators import login_required
+from django.contrib.auth.models import User
+from django.core.exceptions import RequestDataTooBig
+from django.http import FileResponse, HttpRequest, HttpResponse, JsonResponse, StreamingHttpResponse
+from django.shortcuts import get_object_or_404
+from ninja import File, NinjaAPI, Schema, Swagger
+from ninja.files import UploadedFile
+from ninja.security import HttpBearer
+from pydantic import Field
+
+from assistant import follow, runs, uploads
+from assistant.evidence import numbered
+from assistant.models import ApiToken, Artifact, Conversation, Image, Run, ToolCall
+from assistant.models.access import digest
+from corpus import catalogue
+from inference.errors import InferenceError, Unavailable
+
+TEXT_LIMIT = 1_000_000  # characters a client may send at all; `runs.ask` has the real limit and says so
+
+
+class Bearer(HttpBearer):
+    def authenticate(self, request: HttpRequest, token: str) -> User | None:
+        found = ApiToken.objects.select_related("user").filter(digest=digest(token), user__is_active=True).first()
+        return found.user if found else None
+
+
+api = NinjaAPI(
+    title="Lightbox",
+    version="1",
+    description="Medical images, vision-language models and their literature. Research use only, not for diagnosis.",
+    auth=Bearer(),
+    docs=Swagger(),
+    docs_decorator=login_required,
+    urls_namespace="api",
+)
+
+
+def user_of(request: HttpRequest) -> User:
+    """Who the token belongs to."""
+    user: User = request.auth  # type: ignore[attr-defined]
+    return user
+
+
+def _line(request: HttpRequest, error: Exception, status: int) -> HttpResponse:
+    return api.create_response(request, {"detail": str(error)}, status=status)
+
+
+@api.exception_handler(InferenceError)
+def _inference(request: HttpRequest, error: InferenceError) -> HttpResponse:
+    return _line(request, error, 503 if isinstance(error, Unavailable) else 422)
+
+
+@api.exception_handler(uploads.TooLarge)
+def _too_large(request: HttpRequest, error: uploads.TooLarge) -> HttpResponse:
+    return _line(request, error, 413)
+
+
+@api.exception_handler(RequestDataTooBig)
+def _body_too_large(request: HttpRequest, error: RequestDataTooBig) -> HttpResponse:
+    return _line(request, Exception("The body of this request is too large."), 413)
+
+
+@api.exception_handler(runs.Busy)
+def _busy(request: HttpRequest, error: runs.Busy) -> HttpResponse:
+    return _line(request, error, 409)
+
+
+@api.exception_handler(runs.Refused)
+def _refused(request: HttpRequest, error: runs.Refused) -> HttpResponse:
+    return _line(request, error, 422)
+
+
+class ImageOut(Schema):
+    """`spacing_mm` is [row, column] in millimetres, or null where the file does not say."""
+
+    id: uuid.UUID
+    kind: str
+    modality: str
+    width: int
+    height: int
+    frames: int
+    spacing_mm: list[float] | None
+
+
+@api.post("/images", response={201: ImageOut}, summary="Upload a PNG, JPEG or single-frame DICOM")
+def create_image(request: HttpRequest, file: File[UploadedFile]) -> tuple[int, Image]:
+    return 201, uploads.store(user_of(request), file)
+
+
+class Created(Schema):
+    id: uuid.UUID
+
+
+@api.post("/conversations", response={201: Created}, summary="Start a conversation")
+def create_conversation(request: HttpRequest) -> tuple[int, Conversation]:
+    return 201, Conversation.objects.create(owner=user_of(request))
+
+
+class MessageIn(Schema):
+    text: str = Field(default="", max_length=TEXT_LIMIT)
+    images: list[uuid.UUID] = Field(default_factory=list, max_length=100)
+
+
+class Asked(Schema):
+    message_id: uuid.UUID
+    run_id: uuid.UUID
+
+
+@api.post("/conversations/{uuid:conversation_id}/messages", response={202: Asked}, summary="Ask; the answer is a run")
+def create_message(request: HttpRequest, conversation_id: uuid.UUID, body: MessageIn) -> tuple[int, Asked]:
+    user = user_of(request)
+    conversation = get_object_or_404(Conversation.objects.visible_to(user), pk=conversation_id)
+    images = [get_object_or_404(Image.objects.visible_to(user), pk=key) for key in dict.fromkeys(body.images)]
+    run = runs.ask(conversation, body.text, images)
+    return 202, Asked(message_id=run.message_id, run_id=run.pk)
+
+
+class CitationOut(Schema):
+    """`n` is the number in the answer's text. `verified`: the quote stands word for word in the passage."""
+
+    n: int
+    key: str
+    passage_id: int
+    quote: str
+    verified: bool
+
+
+class AnswerOut(Schema):
+    markdown: str
+    citations: list[CitationOut]
+    note: str = ""
+
+
+class ArtifactOut(Schema):
+    id: uuid.UUID
+    kind: str
+    label: str
+    url: str
+
+
+class ToolCallOut(Schema):
+    id: uuid.UUID
+    number: int
+    name: str
+    arguments: dict[str, Any]
+    state: str
+    result: dict[str, Any]
+    model: str
+    started_at: str | None
+    finished_at: str | None
+    artifacts: list[ArtifactOut]
+
+
+class RunOut(Schema):
+    """`state`: queued, running, waiting, done, failed or cancelled."""
+
+    id: uuid.UUID
+    state: str
+    chat_model: str
+    answer: AnswerOut | None
+    tool_calls: list[ToolCallOut]
+
+
+def _tool_call(call: ToolCall) -> ToolCallOut:
+    return ToolCallOut(
+        id=call.pk,
+        number=call.number,
+        name=call.name,
+        arguments=call.arguments,
+        state=call.state,
+        result=call.result,
+        model=call.model,
+        started_at=call.started_at.isoformat() if call.started_at else None,
+        finished_at=call.finished_at.isoformat() if call.finished_at else None,
+        artifacts=[
+            ArtifactOut(id=a.pk, kind=a.kind, label=a.label, url=f"/api/artifacts/{a.pk}") for a in call.artifacts.all()
+        ],
+    )
+
+
+def _answer(run: Run) -> AnswerOut | None:
+    if run.answer is None:
+        return None
+    found = run.answer.references
+    cited = [CitationOut(**{"quote": "", **r}) for r in found if r["kind"] == "passage"]
+    return AnswerOut(markdown=numbered(run.answer.text, found), citations=cited, note=run.answer.note)
+
+
+def run_out(run: Run) -> RunOut:
+    calls = run.tool_calls.prefetch_related("artifacts")
+    return RunOut(
+        id=run.pk,
+        state=run.state,
+        chat_model=run.chat_model,
+        answer=_answer(run),
+        tool_calls=[_tool_call(call) for call in calls],
+    )
+
+
+def _run(request: HttpRequest, run_id: uuid.UUID) -> Run:
+    return get_object_or_404(Run.objects.visible_to(user_of(request)).select_related("answer"), pk=run_id)
+
+
+@api.get("/runs/{uuid:run_id}", response=RunOut, summary="A run: its state, its answer, its tool calls")
+def read_run(request: HttpRequest, run_id: uuid.UUID) -> RunOut:
+    return run_out(_run(request, run_id))
+
+
+@api.post("/runs/{uuid:run_id}/cancel", response=RunOut, summary="Stop a run; what was said is kept")
+def cancel_run(request: HttpRequest, run_id: uuid.UUID) -> RunOut:
+    run = _run(request, run_id)
+    runs.cancel(run)
+    return run_out(_run(request, run_id))
+
+
+@api.get("/runs/{uuid:run_id}/events", summary="Server-sent events of a run after number N, then live")
+def read_events(request: HttpRequest, run_id: uuid.UUID, after: int = 0) -> StreamingHttpResponse:
+    run = _run(request, run_id)
+    last_seen = request.headers.get("Last-Event-ID", "")
+    cursor = max(after, int(last_seen) if last_seen.isdigit() else 0)
+    response = StreamingHttpResponse(_server_sent(run.pk, cursor), content_type="text/event-stream")
+    response["Cache-Control"], response["X-Accel-Buffering"] = "no-cache", "no"
+    return response
+
+
+async def _server_sent(run_id: uuid.UUID, after: int) -> AsyncIterator[str]:
+    async for row in follow.follow(run_id, after):
+        if row is None:
+            yield ": keep-alive\n\n"
+        else:
+            seq, kind, payload = row
+            yield f"id: {seq}\nevent: {kind}\ndata: {json.dumps(payload, ensure_ascii=False)}\n\n"
+
+
+@api.get("/artifacts/{uuid:artifact_id}", summary="A mask as PNG (8-bit, 0 and 255), or another result as JSON")
+def read_artifact(request: HttpRequest, artifact_id: uuid.UUID) -> HttpResponse | FileResponse:
+    artifact = get_object_or_404(Artifact.objects.visible_to(user_of(request)), pk=artifact_id)
+    if artifact.file:
+        return FileResponse(artifact.file.open("rb"), content_type="image/png")
+    return JsonResponse({"kind": artifact.kind, "label": artifact.label, "data": artifact.data})
+
+
+@api.get("/papers", summary="The literature, by question and by facets")
+def read_papers(
+    request: HttpRequest,
+    q: str = "",
+    task: str = "",
+    strategy: str = "",
+    technique: str = "",
+    modality: str = "",
+    year_min: int | None = None,
+    year_max: int | None = None,
+) -> list[dict[str, Any]]:
+    return catalogue.list_papers(q, task, strategy, technique, modality, year_min, year_max)
