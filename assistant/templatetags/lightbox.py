@@ -1,0 +1,80 @@
+"""How the pages write times, tool calls and lists of chats."""
+
+from collections.abc import Iterable
+from datetime import timedelta
+from typing import Any
+
+from django import template
+from django.utils import timezone
+from django.utils.safestring import SafeString
+
+from assistant import markdown
+from assistant.models import Conversation, Message
+
+register = template.Library()
+
+# What a step is called on the page; a tool without an entry is called by its own name.
+STEP_NAMES = {
+    "describe_image": "Describe image",
+    "segment": "Segment",
+    "classify": "Classify",
+    "ask_image": "Ask about image",
+    "search_literature": "Search literature",
+    "draft_report": "Draft report",
+}
+STATE_WORDS = {"requested": "waiting", "approval": "asks for your approval", "running": "running"}
+
+
+@register.filter
+def took(seconds: float | None) -> str:
+    """A duration as short as it can be said: 60 ms, 0.4 s, 12 s, 3 min."""
+    if seconds is None:
+        return ""
+    if seconds < 0.095:
+        return f"{max(round(seconds * 1000), 1)} ms"
+    if seconds < 9.95:
+        return f"{seconds:.1f} s"
+    return f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.0f} min"
+
+
+@register.filter
+def step_name(name: str) -> str:
+    return STEP_NAMES.get(name, name.replace("_", " "))
+
+
+@register.filter
+def state_words(state: str) -> str:
+    return STATE_WORDS.get(state, state)
+
+
+@register.filter
+def arguments_line(arguments: dict[str, Any]) -> str:
+    """The values of a call's arguments, as one short line."""
+    words: list[str] = []
+    for value in arguments.values():
+        words += [str(v) for v in value] if isinstance(value, list) else [str(value)] if value not in (None, "") else []
+    line = ", ".join(words)
+    return line if len(line) <= 90 else line[:89] + "…"
+
+
+@register.filter
+def by_day(conversations: Iterable[Conversation]) -> list[tuple[str, list[Conversation]]]:
+    """Today, Yesterday, Last week, Earlier; those that are empty are left out."""
+    today = timezone.localdate()
+    groups: dict[str, list[Conversation]] = {}
+    for conversation in conversations:
+        day = timezone.localdate(conversation.updated_at)
+        if day >= today:
+            name = "Today"
+        elif day == today - timedelta(days=1):
+            name = "Yesterday"
+        else:
+            name = "Last week" if day > today - timedelta(days=7) else "Earlier"
+        groups.setdefault(name, []).append(conversation)
+    return list(groups.items())
+
+
+@register.filter
+def answer_html(message: Message) -> SafeString:
+    """The text of an answer with its chips."""
+    return markdown.render(message.text, message.references, message.pk)

@@ -1,0 +1,137 @@
+// The composer: Enter sends, images are dropped, pasted or picked, and nothing typed is lost when something fails.
+
+const form = document.getElementById("composer");
+const text = document.getElementById("text");
+const attachments = document.getElementById("attachments");
+const error = document.getElementById("composer-error");
+const pick = document.getElementById("pick");
+const draftKey = `draft:${form.getAttribute("action")}`;
+let uploading = 0;
+let sendAfterUpload = false;
+
+function fit() {
+  if (CSS.supports("field-sizing", "content")) return;
+  text.style.height = "auto";
+  text.style.height = `${text.scrollHeight}px`;
+}
+
+text.value ||= sessionStorage.getItem(draftKey) ?? "";
+fit();
+text.addEventListener("input", () => {
+  sessionStorage.setItem(draftKey, text.value);
+  fit();
+});
+text.addEventListener("keydown", (event) => {
+  if (event.key !== "Enter" || event.shiftKey || event.isComposing) return;
+  event.preventDefault();
+  if (!document.querySelector("#composer-action .send")) {
+    error.textContent = "The last question is still being answered. Wait for it, or stop it first.";
+    return;
+  }
+  form.requestSubmit(form.querySelector(".send"));
+});
+
+form.addEventListener("htmx:confirm", (event) => {
+  if (event.target !== form || uploading === 0) return;
+  event.preventDefault(); // send when the images are there
+  sendAfterUpload = true;
+});
+form.addEventListener("htmx:afterRequest", (event) => {
+  if (event.detail.elt !== form || !event.detail.successful) return;
+  sessionStorage.removeItem(draftKey);
+  text.value = "";
+  attachments.replaceChildren();
+  fit();
+  text.focus();
+});
+
+attachments.addEventListener("click", (event) => {
+  const button = event.target.closest("[data-remove]");
+  if (!button) return;
+  button.closest(".attachment").remove();
+  text.focus();
+});
+
+function waiting(name) {
+  const row = document.createElement("div");
+  row.className = "attachment";
+  const label = document.createElement("span");
+  label.className = "attachment-name";
+  label.textContent = name;
+  const progress = document.createElement("progress");
+  progress.setAttribute("aria-label", `Uploading ${name}`);
+  row.append(label, progress);
+  attachments.append(row);
+  return { row, progress };
+}
+
+function lineOf(xhr) {
+  if (xhr.status === 0) return "the server cannot be reached";
+  if ((xhr.getResponseHeader("Content-Type") || "").includes("json")) return JSON.parse(xhr.responseText).detail;
+  return xhr.responseText.startsWith("<") ? `the server answered ${xhr.status}` : xhr.responseText;
+}
+
+function upload(file) {
+  const { row, progress } = waiting(file.name || "pasted image");
+  const body = new FormData();
+  body.append("file", file);
+  const xhr = new XMLHttpRequest();
+  xhr.open("POST", form.dataset.upload);
+  xhr.setRequestHeader("HX-Request", "true");
+  xhr.setRequestHeader("X-CSRFToken", form.elements.csrfmiddlewaretoken.value);
+  xhr.upload.addEventListener("progress", (event) => {
+    if (!event.lengthComputable) return;
+    if (event.loaded < event.total) progress.value = event.loaded / event.total;
+    else progress.removeAttribute("value"); // sent; the server is reading it
+  });
+  xhr.addEventListener("loadend", () => {
+    uploading -= 1;
+    if (xhr.status >= 200 && xhr.status < 300) {
+      const made = document.createElement("template");
+      made.innerHTML = xhr.responseText;
+      row.replaceWith(made.content);
+    } else {
+      row.remove();
+      error.textContent = `${file.name || "The image"}: ${lineOf(xhr)}`;
+      sendAfterUpload = false;
+    }
+    if (uploading === 0 && sendAfterUpload) {
+      sendAfterUpload = false;
+      form.requestSubmit(form.querySelector(".send"));
+    }
+  });
+  uploading += 1;
+  xhr.send(body);
+}
+
+function uploadAll(files) {
+  error.textContent = "";
+  for (const file of files) upload(file);
+}
+
+pick.addEventListener("change", () => {
+  uploadAll(pick.files);
+  pick.value = "";
+  text.focus();
+});
+text.addEventListener("paste", (event) => {
+  if (!event.clipboardData.files.length) return;
+  event.preventDefault();
+  uploadAll(event.clipboardData.files);
+});
+const carriesFiles = (event) => [...(event.dataTransfer?.types ?? [])].includes("Files");
+document.addEventListener("dragover", (event) => {
+  if (!carriesFiles(event)) return;
+  event.preventDefault();
+  form.classList.add("dropping");
+});
+document.addEventListener("dragleave", (event) => {
+  if (!event.relatedTarget) form.classList.remove("dropping");
+});
+document.addEventListener("drop", (event) => {
+  if (!carriesFiles(event)) return;
+  event.preventDefault();
+  form.classList.remove("dropping");
+  uploadAll(event.dataTransfer.files);
+  text.focus();
+});
