@@ -31,7 +31,7 @@ def valkey_program(folder: Path, data: Path, env: Mapping[str, str]) -> tuple[Pr
         "--loglevel": "warning",
     }
     argv = [str(get_binary_path()), *(part for pair in options.items() for part in pair)]
-    return Program("valkey", argv, env, data, last=True), f"unix://{path}"
+    return Program("valkey", argv, env, data, last=True, hide="overcommit"), f"unix://{path}"
 
 
 @contextlib.contextmanager

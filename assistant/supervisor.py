@@ -44,13 +44,17 @@ COLOURS = {"valkey": 31, "web": 32, "agent": 36, "vision": 35, "corpus": 34, "be
 
 @dataclass(frozen=True)
 class Program:
-    """A process to keep alive. `last` ones are stopped only after the others, which still need them."""
+    """A process to keep alive. `last` ones are stopped only after the others, which still need them.
+
+    Lines with `hide` in them go to the log file only: warnings that the user of a laptop can do nothing about.
+    """
 
     name: str
     argv: list[str]
     env: Mapping[str, str]
     cwd: Path
     last: bool = False
+    hide: str = ""
 
 
 def worker_argv(name: str, queues: str, pool: str, processes: int, python: str = sys.executable) -> list[str]:
@@ -92,28 +96,30 @@ class Log:
         self.colour = self.stream.isatty() and "NO_COLOR" not in os.environ
         self.lock = threading.Lock()
         self.file: logging.Handler | None = None
+        self.silent = False  # true while stopping: what children say then belongs into the file only
         if path:
             path.parent.mkdir(parents=True, exist_ok=True)
             self.file = logging.handlers.RotatingFileHandler(path, maxBytes=5_000_000, backupCount=3, encoding="utf-8")
             self.file.setFormatter(logging.Formatter("%(asctime)s %(message)s"))
 
-    def write(self, name: str, line: str) -> None:
+    def write(self, name: str, line: str, hide: bool = False) -> None:
         plain = f"{name:<8} | {line}"
         shown = f"\033[{COLOURS.get(name, 0)}m{name:<8}\033[0m | {line}" if self.colour else plain
         with self.lock:
             # A terminal that went away must not take the site with it.
             with contextlib.suppress(OSError, ValueError):
-                print(shown, file=self.stream, flush=True)
+                if not (hide or self.silent):
+                    print(shown, file=self.stream, flush=True)
             if self.file:
                 self.file.emit(logging.LogRecord("serve", logging.INFO, "", 0, plain, None, None))
 
-    def follow(self, name: str, pipe: IO[str]) -> threading.Thread:
+    def follow(self, program: Program, pipe: IO[str]) -> threading.Thread:
         def read() -> None:
             with pipe:
-                for line in pipe:
-                    self.write(name, line.rstrip())
+                for line in filter(None, map(str.rstrip, pipe)):
+                    self.write(program.name, line, bool(program.hide) and program.hide in line)
 
-        thread = threading.Thread(target=read, name=f"log of {name}", daemon=True)
+        thread = threading.Thread(target=read, name=f"log of {program.name}", daemon=True)
         thread.start()
         return thread
 
@@ -145,7 +151,7 @@ class Child:
             start_new_session=True,
         )
         assert self.process.stdout is not None
-        self.reader = log.follow(program.name, self.process.stdout)
+        self.reader = log.follow(program, self.process.stdout)
         return self.process.pid
 
     def note_death(self, code: int) -> str:
@@ -314,6 +320,7 @@ class Supervisor:
 
     def stop(self) -> None:
         self.stopping = True
+        self.log.silent = True
         for last in (False, True):
             mine = [child for child in self.children if child.program.last is last and child.process]
             stop_family([child.process.pid for child in mine if child.process], 2.0 if last else STOP_SECONDS)

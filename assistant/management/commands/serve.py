@@ -10,11 +10,13 @@ import sys
 import time
 from argparse import ArgumentParser
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 import redis
 from django.conf import settings
+from django.contrib.staticfiles.finders import get_finders
 from django.core.exceptions import ImproperlyConfigured
 from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError
@@ -63,7 +65,7 @@ class Command(BaseCommand):
         with self.stage("database"):
             migrate()
         with self.stage("static files"):
-            call_command("collectstatic", interactive=False, verbosity=0)
+            collect_static()
         with self.stage("literature"):
             call_command("load_corpus")
 
@@ -106,7 +108,7 @@ class Command(BaseCommand):
         lines = start_lines(bind, port, settings.DATA_DIR)
         loader = self.load_corpus(supervisor, env)
         with self.stage("static files"):
-            call_command("collectstatic", interactive=False, verbosity=0)
+            collect_static()
         supervisor.add(Program("web", lines["web"], env, settings.BASE_DIR))
         self.wait_for_corpus(supervisor, loader)
         with self.stage("page"):
@@ -181,6 +183,15 @@ def migrate() -> None:
         call_command("migrate", interactive=False, verbosity=0)
 
 
+def collect_static() -> None:
+    """Collect the static files when one of them is newer than the last collection; hashing them all takes seconds."""
+    manifest = Path(settings.STATIC_ROOT) / "staticfiles.json"
+    done = manifest.stat().st_mtime if manifest.exists() else 0.0
+    files = (Path(store.path(name)) for finder in get_finders() for name, store in finder.list([]))
+    if any(max(file.stat().st_mtime, file.stat().st_ctime) > done for file in files):
+        call_command("collectstatic", interactive=False, verbosity=0)
+
+
 def has_accounts() -> bool:
     from django.contrib.auth import get_user_model
 
@@ -246,7 +257,7 @@ def page_answers(host: str, port: int) -> bool:
     page = http.client.HTTPConnection(host.strip("[]"), port, timeout=2)
     try:
         page.request("GET", "/healthz", headers={"Host": f"localhost:{port}"})
-        return page.getresponse().status == 200
+        return page.getresponse().status < 500
     except (OSError, http.client.HTTPException):
         return False
     finally:
