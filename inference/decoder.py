@@ -33,8 +33,8 @@ Kind = Literal["png", "jpeg", "dicom"]
 EMPTY = "This file is empty."
 OTHER = "This is not a PNG, JPEG or DICOM file (it looks like {what})."
 DAMAGED = "This {kind} file cannot be read: it is damaged or incomplete. Export it again and send that."
-TOO_BIG = "This file is {size:.0f} MB; at most {limit:.0f} MB are read."
-TOO_MANY_PIXELS = "This image claims {columns} x {rows} pixels; at most {limit:.0f} megapixels are read."
+TOO_BIG = "This file is {size:.1f} MB; at most {limit:g} MB are read."
+TOO_MANY_PIXELS = "This image claims {columns} x {rows} pixels; at most {limit:g} megapixels are read."
 NO_PIXELS = "This image has no pixels: it claims {columns} x {rows}."
 NO_MEMORY = "Reading this file needs more memory than is allowed here, so it was stopped. Send a smaller file."
 NO_DISK = "The decoded image does not fit on the disk or is larger than allowed, so it was not kept."
@@ -199,15 +199,13 @@ def _read_raster(
     from inference.types import Decoded
 
     notes: list[str] = []
-    try:
-        with Pillow.open(source, formats=[kind.upper()]) as opened:
-            check_size(opened.height, opened.width, limits)
-            if getattr(opened, "n_frames", 1) > 1 and kind == "png":
-                notes.append(APNG)
-            opened.load()
-            picture = ImageOps.exif_transpose(opened)
-    except (Pillow.DecompressionBombError, Pillow.DecompressionBombWarning) as error:
-        raise Exhausted(NO_MEMORY) from error
+    Pillow.MAX_IMAGE_PIXELS = None  # opening reads the header only, and our own check has a better sentence
+    with Pillow.open(source, formats=[kind.upper()]) as opened:
+        check_size(opened.height, opened.width, limits)
+        if getattr(opened, "n_frames", 1) > 1 and kind == "png":
+            notes.append(APNG)
+        opened.load()
+        picture = ImageOps.exif_transpose(opened)
     deep = picture.mode.startswith("I")
     if not deep and _png_depth(kind, source) == 16:
         notes.append(DEEP_COLOUR)

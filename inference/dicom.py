@@ -49,42 +49,18 @@ MANY_WINDOWS = "The file offers {count} grey windows; the first is shown."
 
 GREY = ("MONOCHROME1", "MONOCHROME2")
 COLOUR = ("RGB", "YBR_FULL", "YBR_FULL_422", "YBR_ICT", "YBR_RCT")
-# Technical elements only. Names, ids, dates, UIDs, descriptions and comments stay out, whatever they hold.
-HEADER = (
-    "Modality",
-    "BodyPartExamined",
-    "ViewPosition",
-    "PatientOrientation",
-    "ImageLaterality",
-    "Manufacturer",
-    "ManufacturerModelName",
-    "Rows",
-    "Columns",
-    "SamplesPerPixel",
-    "PhotometricInterpretation",
-    "BitsAllocated",
-    "BitsStored",
-    "PixelRepresentation",
-    "PixelSpacing",
-    "ImagerPixelSpacing",
-    "SliceThickness",
-    "RescaleSlope",
-    "RescaleIntercept",
-    "RescaleType",
-    "WindowCenter",
-    "WindowWidth",
-    "VOILUTFunction",
-    "KVP",
-    "ExposureTime",
-    "XRayTubeCurrent",
-    "Exposure",
-    "DistanceSourceToDetector",
-    "DistanceSourceToPatient",
-    "Grid",
-    "MagneticFieldStrength",
-    "EchoTime",
-    "RepetitionTime",
-    "LossyImageCompression",
+# Technical elements only, each by its own rule, so that a name typed into the wrong one stays out. Identities, dates,
+# UIDs, descriptions and comments are not here at all. The maker and model of the device are the only words.
+WORDS = ("Manufacturer", "ManufacturerModelName")
+CODES = (
+    *("Modality", "BodyPartExamined", "ViewPosition", "ImageLaterality", "PatientOrientation"),
+    *("PhotometricInterpretation", "RescaleType", "VOILUTFunction", "Grid", "LossyImageCompression"),
+)
+NUMBERS = (
+    *("Rows", "Columns", "SamplesPerPixel", "BitsAllocated", "BitsStored", "PixelRepresentation"),
+    *("PixelSpacing", "ImagerPixelSpacing", "SliceThickness", "RescaleSlope", "RescaleIntercept"),
+    *("WindowCenter", "WindowWidth", "KVP", "ExposureTime", "XRayTubeCurrent", "Exposure"),
+    *("DistanceSourceToDetector", "DistanceSourceToPatient", "MagneticFieldStrength", "EchoTime", "RepetitionTime"),
 )
 
 
@@ -329,8 +305,7 @@ def _spacing(dataset: Dataset) -> Spacing | None:
 
 def _orientation(dataset: Dataset) -> tuple[str, str] | None:
     """PatientOrientation of an upright human image, such as ("L", "F"); None when absent or malformed."""
-    value = dataset.get("PatientOrientation")
-    parts = [str(part) for part in value] if value is not None and not isinstance(value, str) else []
+    parts = _parts(dataset, "PatientOrientation")
     if len(parts) == 2 and all(re.fullmatch("[LRAPHF]{1,3}", part) for part in parts):
         return parts[0], parts[1]
     return None
@@ -347,10 +322,16 @@ def _numbers(dataset: Dataset, keyword: str) -> list[float]:
     return numbers if all(math.isfinite(number) for number in numbers) else []
 
 
+def _parts(dataset: Dataset, keyword: str) -> list[str]:
+    """The values of an element as text, one or several."""
+    value = dataset.get(keyword)
+    return [str(part) for part in (value if isinstance(value, MutableSequence) else [value])] if value else []
+
+
 def _code(dataset: Dataset, keyword: str) -> str | None:
-    """A code string (CS) of at most 16 characters; None when it is something else: it may be free text."""
-    value = str(dataset.get(keyword) or "").strip().upper()
-    return value if re.fullmatch(r"[A-Z0-9_ ]{1,16}", value) else None
+    """Code strings (CS), each of at most 16 characters; None when one is something else: it may be free text."""
+    parts = [part.strip().upper() for part in _parts(dataset, keyword)]
+    return ", ".join(parts) or None if all(re.fullmatch("[A-Z0-9_ ]{1,16}", part) for part in parts) else None
 
 
 def _clean(text: str) -> str:
@@ -359,18 +340,11 @@ def _clean(text: str) -> str:
 
 
 def _header(dataset: Dataset) -> dict[str, str]:
-    found: dict[str, str] = {}
-    for keyword in HEADER:
-        try:
-            value = dataset.get(keyword)
-            parts = value if isinstance(value, MutableSequence) else [] if value is None else [value]
-            text = _clean(", ".join(str(part) for part in parts))
-        except (ValueError, TypeError, AttributeError, OverflowError):
-            continue
-        if text:
-            found[keyword] = text
+    found = {keyword: _code(dataset, keyword) or "" for keyword in CODES}
+    found |= {keyword: _clean(" ".join(_parts(dataset, keyword))) for keyword in WORDS}
+    found |= {keyword: ", ".join(f"{number:g}" for number in _numbers(dataset, keyword)) for keyword in NUMBERS}
     found["TransferSyntax"] = _clean(UID(dataset.file_meta.TransferSyntaxUID).name)
-    return found
+    return {keyword: text for keyword, text in found.items() if text}
 
 
 def _sop_class(dataset: Dataset) -> str:
