@@ -247,13 +247,16 @@ def call_tool(call_id: str) -> None:
     call = ToolCall.objects.claim(call_id)
     if call is None:
         return
-    with transaction.atomic():
-        run = Run.lock(call.run_id)
-        assert call.started_at is not None
-        run.append(events.ToolStarted(call.number, call.started_at.isoformat()))
-    with Heartbeat(call.renew, every=settings.TOOL_LEASE / 3, limit=settings.TOOL_TIMEOUT):
-        outcome = tools.execute(call)
-    _finish(call, outcome)
+    try:
+        with transaction.atomic():
+            run = Run.lock(call.run_id)
+            assert call.started_at is not None
+            run.append(events.ToolStarted(call.number, call.started_at.isoformat()))
+        with Heartbeat(call.renew, every=settings.TOOL_LEASE / 3, limit=settings.TOOL_TIMEOUT):
+            outcome = tools.execute(call)
+        _finish(call, outcome)
+    except Run.DoesNotExist:
+        log.info("%s: its conversation was deleted meanwhile", call)
 
 
 def _finish(call: ToolCall, outcome: tools.Outcome) -> None:

@@ -15,6 +15,12 @@ DESCRIBE = re.compile(
     re.I,
 )
 CLASSIFY = re.compile(r"\b(classif\w*|labels?|diagnos\w*|abnormal\w*|patholog(?:y|ies)|findings?|normal)\b", re.I)
+PRESENCE = re.compile(
+    r"\b(?:is|are) there\b|\b(?:does|do|can|could) (?:it|this|that|you|the (?:image|film|scan|picture|radiograph))\b|"
+    r"\b(?:effusion|pneumonia|cardiomegaly|nodules?|mass|fractures?|pneumothorax|consolidation|atelectasis|o?edema|"
+    r"hernia|tumou?rs?|lesions?|opacit(?:y|ies)|infiltrat\w+|haemorrhage|hemorrhage)\b",
+    re.I,
+)
 LITERATURE = re.compile(
     r"\b(papers?|literature|stud(?:y|ies)|publications?|published|articles?|survey|review|cite[sd]?|citations?|"
     r"references?|methods?|approach(?:es)?|benchmarks?|data ?sets?|state of the art|fine-?tun\w*|prompt\w*|"
@@ -47,7 +53,7 @@ EXAMPLES = {
     "ask_image": ["on which side is the tube", "count the ribs", "what is the bright spot near the heart"],
     "search_literature": ["who has worked on this problem", "what is known about such models"],
 }
-SIMILAR = 0.35  # cosine below which an example is no evidence; set on the examples' own neighbours
+SIMILAR = 0.5  # cosine below which an example is no evidence
 
 
 @dataclass(slots=True)
@@ -129,6 +135,8 @@ def _tools_for(clause: str, has_image: bool, attached: bool, embedder: Embedder 
         return ["describe_image"]
     if CLASSIFY.search(clause):
         return ["classify", "describe_image"]
+    if PRESENCE.search(clause):
+        return ["ask_image", "classify", "describe_image"]
     if similar := _similar(clause, embedder):
         return [similar]
     if QUESTION.search(clause):

@@ -28,11 +28,15 @@ def _spacing(decoded: Decoded) -> str:
     return f"Its pixel spacing is {rows:g} x {columns:g} mm ({decoded.spacing.source}{at})."
 
 
+def _number(value: float) -> str:
+    return f"{value:.0f}" if abs(value) >= 100 else f"{value:.3g}"
+
+
 def _values(found: Description) -> list[str]:
     clipped = found.clipped_low + found.clipped_high
     return [
         f"By its pixel values the exposure is {found.exposure} and the contrast {found.contrast}; "
-        f"values run from {found.minimum:g} to {found.maximum:g}, mean {found.mean:.4g}.",
+        f"values run from {_number(found.minimum)} to {_number(found.maximum)}, mean {_number(found.mean)}.",
         *([f"{clipped:.1%} of the pixels are clipped at the darkest or brightest value."] if clipped >= 0.01 else []),
         *(["The grey scale looks inverted."] if found.probably_inverted else []),
     ]
