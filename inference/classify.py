@@ -73,7 +73,10 @@ class HuggingFaceClassifier:
         try:
             import torch
             import transformers
-
+            from safetensors import SafetensorError
+        except ImportError as error:
+            raise Unavailable(NO_LOAD.format(name=self._name, why="PyTorch or transformers is missing")) from error
+        try:
             # trust_remote_code is said aloud: left out, transformers would ask on the terminal.
             safe = {"local_files_only": True, "trust_remote_code": False}
             images: Any = transformers.AutoImageProcessor
@@ -82,7 +85,7 @@ class HuggingFaceClassifier:
             model = models.from_pretrained(str(self._folder), use_safetensors=True, **safe)
             device = "cuda" if torch.cuda.is_available() else "cpu"
             return processor, model.to(device).eval()
-        except (OSError, ValueError, KeyError, RuntimeError, ImportError, AttributeError) as error:
+        except (SafetensorError, OSError, ValueError, KeyError, RuntimeError, ImportError, AttributeError) as error:
             raise Unavailable(NO_LOAD.format(name=self._name, why=type(error).__name__)) from error
 
 
