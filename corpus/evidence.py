@@ -50,7 +50,7 @@ def doubt(
         return f"No paper in the collection mentions {', '.join(unknown)}."
     if names_a_paper and (unknown := _unknown_words(query, vocabulary)):
         return f"The collection has the named paper, but says nothing about: {', '.join(unknown)}."
-    if cosine < LOWEST_COSINE:
+    if cosine < LOWEST_COSINE and not names_a_paper:
         return "Nothing in the collection is close to this question."
     return ""
 

@@ -18,6 +18,7 @@ class Names:
 
     def __init__(self, rows: Iterable[NameRow]) -> None:
         rows = list(rows)
+        self.papers = len(rows)
         mentions = Counter(word for row in rows for word in set(_WORDS.findall(f"{row[2]} {row[3]} {row[4]}")))
         self._names: dict[str, set[int]] = {}
         for pk, key, title, model_name, _ in rows:

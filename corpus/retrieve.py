@@ -127,8 +127,9 @@ def _opened() -> _Engine:
                     f"The literature index was built with {index.build.embedder}, but LIGHTBOX_EMBEDDER means "
                     f"{embedder.name}; run manage.py load_corpus."
                 )
-            names = Names(Paper.objects.values_list("pk", "key", "title", "model_name", "annotation"))
-            _engine = _Engine(index, embedder, names)
+            _engine = _Engine(index, embedder, Names([]))
+        if _engine.names.papers != _engine.index.build.papers:
+            _engine.names = Names(Paper.objects.values_list("pk", "key", "title", "model_name", "annotation"))
         return _engine
 
 

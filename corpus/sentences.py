@@ -9,7 +9,7 @@ Span = tuple[int, int]  # start and exclusive end, in characters
 
 # A full stop ends a sentence only before white space and something that can begin one; never after these.
 _END = re.compile(r"[.!?][\"'\u201d\u2019)\]]*(?=\s+[\"'\u201c\u2018(\[]?[A-Z0-9])|\n")
-_ABBREVIATION = re.compile(r"(?:\b(?:e\.g|i\.e|et al|cf|vs|Fig|Figs|Eq|Dr|Prof|No|approx|resp|St)|\b[A-Z])\.$")
+_ABBREVIATION = re.compile(r"(?:\b(?:e\.g|i\.e|et al|cf|vs|Fig|Figs|Eq|Dr|Prof|No|approx|resp|St)|\b[A-Z])\.\Z")
 
 
 def sentences(text: str) -> Iterator[Span]:
