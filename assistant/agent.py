@@ -4,6 +4,7 @@ Tools are never carried out inside the graph. When the model asks for tools, `Su
 calls, its checkpoint is saved, and the generator ends; whoever has the results later resumes it, in any process.
 """
 
+import threading
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NoReturn
 
@@ -11,6 +12,7 @@ import httpx
 import openai
 from langchain.agents import create_agent
 from langchain.agents.middleware import AgentMiddleware, AgentState, ModelCallLimitMiddleware, hook_config
+from langchain_core.callbacks import BaseCallbackHandler
 from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage, ToolMessage
 from langchain_core.tools import BaseTool, StructuredTool
@@ -58,6 +60,33 @@ class Suspend(AgentMiddleware[AgentState[Any], Any, Any]):
         return {"messages": answers, "jump_to": "model"}
 
 
+class CutOff(Exception):
+    """The server closed the line before it said that its message was whole."""
+
+
+class WholeMessages(AgentMiddleware[AgentState[Any], Any, Any]):
+    """Refuses a message without a finish reason: a server that dies mid-sentence ends its stream as if it were done."""
+
+    def wrap_model_call(self, request: Any, handler: Any) -> Any:
+        response = handler(request)
+        if not response.result[-1].response_metadata.get("finish_reason"):
+            raise CutOff
+        return response
+
+
+class HangUp(BaseCallbackHandler):
+    """Ends the model's stream at its next token once nobody listens any more, so that the server stops working too."""
+
+    raise_error = True
+
+    def __init__(self) -> None:
+        self.gone = threading.Event()
+
+    def on_llm_new_token(self, token: Any, **_: Any) -> None:
+        if self.gone.is_set():
+            raise CutOff
+
+
 def schema(tool: Tool) -> BaseTool:
     """The tool as the model sees it."""
 
@@ -90,7 +119,7 @@ def advance(
         model,
         [schema(tool) for tool in tools],
         system_prompt=PROMPT,
-        middleware=[Suspend(), limit],
+        middleware=[Suspend(), limit, WholeMessages()],
         checkpointer=saver,
     )
     config: Any = {"configurable": {"thread_id": thread}, "recursion_limit": 100}
@@ -113,9 +142,11 @@ def advance(
 
 
 def _stream(graph: Any, given: Any, config: Any) -> Iterator[AgentEvent]:
-    said = False
+    said, hang_up = False, HangUp()
+    config = {**config, "callbacks": [hang_up]}
+    stream = graph.stream(given, config, stream_mode=["messages", "updates"], durability="sync")
     try:
-        for mode, chunk in graph.stream(given, config, stream_mode=["messages", "updates"], durability="sync"):
+        for mode, chunk in stream:
             if mode == "messages" and isinstance(chunk[0], AIMessageChunk):
                 if text := chunk[0].text:
                     said = True
@@ -124,10 +155,13 @@ def _stream(graph: Any, given: Any, config: Any) -> Iterator[AgentEvent]:
                 for call in chunk["__interrupt__"][0].value["tool_calls"]:
                     yield ToolRequested(call["key"], call["name"], call["args"])
                 return
-    except (openai.APIConnectionError, openai.InternalServerError, httpx.TransportError) as error:
+    except (openai.APIConnectionError, openai.InternalServerError, httpx.TransportError, CutOff) as error:
         raise ModelDown("The chat model did not answer.") from error
     except openai.OpenAIError as error:
         raise ModelFailed(f"The chat model refused the request: {' '.join(str(error).split())[:200]}") from error
+    finally:
+        hang_up.gone.set()  # first: closing the stream waits for the model's thread
+        stream.close()
     state = graph.get_state(config)
     if not said:  # a model that does not stream, or the middleware's own last word
         yield from _say_again(state)

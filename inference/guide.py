@@ -40,6 +40,7 @@ CAPABILITIES = (
     "chest radiograph, or to draft a report; or ask about the literature on vision-language models for medical images, "
     "by task or by strategy."
 )
+FINISHED = {"finish_reason": "stop"}
 NEEDS_IMAGE = "This needs an image. Add one (PNG, JPEG or DICOM) and ask again."
 NOTHING_FOUND = "The indexed literature holds no passage that answers this, so I give no answer."
 
@@ -88,7 +89,8 @@ class Guide(BaseChatModel):
                 for i, c in enumerate(calls)
             ]
             yield ChatGenerationChunk(message=AIMessageChunk(content="", tool_call_chunks=chunks, id=identity))
-        yield ChatGenerationChunk(message=AIMessageChunk(content="", id=identity, chunk_position="last"))
+        last = AIMessageChunk(content="", id=identity, response_metadata=FINISHED, chunk_position="last")
+        yield ChatGenerationChunk(message=last)
 
     def _generate(
         self,
@@ -98,7 +100,8 @@ class Guide(BaseChatModel):
         **kwargs: Any,
     ) -> ChatResult:
         text, calls = self._reply(messages, _names(kwargs))
-        return ChatResult(generations=[ChatGeneration(message=AIMessage(content=text, tool_calls=calls))])
+        message = AIMessage(content=text, tool_calls=calls, response_metadata=FINISHED)
+        return ChatResult(generations=[ChatGeneration(message=message)])
 
     def _reply(self, messages: list[BaseMessage], tools: list[str]) -> tuple[str, list[ToolCall]]:
         """Words, or the calls to make next: first what looks at images and papers, then what builds on it."""
