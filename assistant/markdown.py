@@ -18,6 +18,7 @@ from markdown_it.token import Token
 from markdown_it.utils import EnvType, OptionsDict
 
 from assistant.evidence import MARKER
+from assistant.pane import colour_at
 
 HALF_MARKER = re.compile(r"\[(\[([pc][\d.]*\]?)?)?$")  # the last thing a stream has sent may be half a marker
 OPEN, CLOSE = "\ue000", "\ue001"
@@ -96,7 +97,8 @@ def _reference(references: Sequence[dict[str, Any]] | None, i: int, ref: str) ->
 
 
 def _chip(ref: str, reference: dict[str, Any] | None, message_id: object) -> str:
-    context = {"ref": ref, "reference": reference, "message_id": message_id}
+    number = int(ref.partition(".")[2] or 1)
+    context = {"ref": ref, "reference": reference, "message_id": message_id, "colour": colour_at(number)}
     return render_to_string("assistant/chip.html", context).strip()
 
 

@@ -15,7 +15,11 @@ OPPOSITE = {"L": "R", "R": "L", "A": "P", "P": "A", "H": "F", "F": "H"}
 
 def colour_of(artifact: Artifact) -> int:
     """1 to 6: the mask's place in MASK_COLOURS, and the number of its CSS class."""
-    return (artifact.number - 1) % len(MASK_COLOURS) + 1
+    return colour_at(artifact.number)
+
+
+def colour_at(number: int) -> int:
+    return (number - 1) % len(MASK_COLOURS) + 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +71,8 @@ def numbered(message: Message) -> list[dict[str, Any]]:
     by_n: dict[int, dict[str, Any]] = {}
     for reference in message.references:
         if reference.get("verified") and "n" in reference:
-            by_n.setdefault(reference["n"], reference)
+            title = reference.get("title") or reference.get("label") or reference["ref"]
+            by_n.setdefault(reference["n"], {**reference, "title": title})
     return [by_n[n] for n in sorted(by_n)]
 
 

@@ -5,12 +5,13 @@ import uuid
 
 from django.contrib.auth.decorators import login_required
 from django.contrib.auth.models import User
-from django.http import FileResponse, HttpRequest, HttpResponse, JsonResponse
-from django.http.response import HttpResponseBase
+from django.db.models.fields.files import FieldFile
+from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import get_object_or_404, render
 from django.urls import reverse
 from django.views.decorators.http import require_POST, require_safe
 from PIL import Image as Picture
+from PIL import ImageChops, ImageColor, ImageFilter
 
 from assistant import uploads
 from assistant.models import Artifact, Image
@@ -20,7 +21,7 @@ from inference.errors import InferenceError, Unavailable
 
 WIDTHS = (96, 512)
 ORIGINAL_TYPES = {"png": "image/png", "jpeg": "image/jpeg", "dicom": "application/dicom"}
-MASK_ALPHA = 150
+FILL_ALPHA = 110
 KEPT = "private, max-age=3600"
 
 
@@ -60,18 +61,21 @@ def _attached(request: HttpRequest, images: list[Image]) -> HttpResponse:
     return go(request, reverse("home") + "?" + "&".join(f"image={image.pk}" for image in images))
 
 
+def _bytes(file: FieldFile) -> bytes:
+    """All of it: Django's ASGI handler reads a FileResponse whole before it sends a byte."""
+    with file.open("rb") as opened:
+        return bytes(opened.read())
+
+
 @login_required
 @require_safe
-def preview(request: HttpRequest, image_id: uuid.UUID) -> HttpResponseBase:
+def preview(request: HttpRequest, image_id: uuid.UUID) -> HttpResponse:
     """The preview as PNG; `?w=96` or `?w=512` smaller."""
     image = get_object_or_404(Image.objects.visible_to(request.user), pk=image_id)
     width = request.GET.get("w", "")
-    if width in map(str, WIDTHS) and image.width > int(width):
-        response: HttpResponseBase = HttpResponse(_smaller(image, int(width)), content_type="image/png")
-    else:
-        response = FileResponse(image.preview.open("rb"), content_type="image/png")
-    response["Cache-Control"] = KEPT
-    return response
+    smaller = width in map(str, WIDTHS) and image.width > int(width)
+    png = _smaller(image, int(width)) if smaller else _bytes(image.preview)
+    return HttpResponse(png, content_type="image/png", headers={"Cache-Control": KEPT})
 
 
 def _smaller(image: Image, width: int) -> bytes:
@@ -85,28 +89,25 @@ def _smaller(image: Image, width: int) -> bytes:
 
 @login_required
 @require_safe
-def original(request: HttpRequest, image_id: uuid.UUID) -> HttpResponseBase:
+def original(request: HttpRequest, image_id: uuid.UUID) -> HttpResponse:
     """The file as it was uploaded, to be saved and never shown by the browser."""
     image = get_object_or_404(Image.objects.visible_to(request.user), pk=image_id)
-    name = f"image-{image.pk.hex[:8]}.{'dcm' if image.kind == 'dicom' else image.kind}"
-    response = FileResponse(
-        image.original.open("rb"), as_attachment=True, filename=name, content_type=ORIGINAL_TYPES[image.kind]
-    )
-    response["X-Content-Type-Options"] = "nosniff"
-    return response
+    suffix = {"dicom": "dcm", "jpeg": "jpg"}.get(image.kind, image.kind)
+    headers = {
+        "Content-Disposition": f'attachment; filename="image-{image.pk.hex[:8]}.{suffix}"',
+        "X-Content-Type-Options": "nosniff",
+    }
+    return HttpResponse(_bytes(image.original), content_type=ORIGINAL_TYPES[image.kind], headers=headers)
 
 
 @login_required
 @require_safe
-def artifact(request: HttpRequest, artifact_id: uuid.UUID) -> HttpResponseBase:
+def artifact(request: HttpRequest, artifact_id: uuid.UUID) -> HttpResponse:
     """A mask as its PNG, anything else as JSON."""
     found = get_object_or_404(Artifact.objects.visible_to(request.user), pk=artifact_id)
     if not found.file:
         return JsonResponse(found.data, safe=False)
-    name = f"{found.kind}-{found.pk.hex[:8]}.png"
-    response = FileResponse(found.file.open("rb"), filename=name, content_type="image/png")
-    response["Cache-Control"] = KEPT
-    return response
+    return HttpResponse(_bytes(found.file), content_type="image/png", headers={"Cache-Control": KEPT})
 
 
 @login_required
@@ -116,12 +117,18 @@ def overlay(request: HttpRequest, artifact_id: uuid.UUID) -> HttpResponse:
     masks = Artifact.objects.visible_to(request.user).filter(kind=Artifact.MASK).exclude(file="")
     found = get_object_or_404(masks, pk=artifact_id)
     with found.file.open("rb") as file, Picture.open(file, formats=["PNG"]) as picture:
-        mask = picture.convert("L")
-    colour = MASK_COLOURS[colour_of(found) - 1]
-    coloured = Picture.new("RGB", mask.size, colour)
-    coloured.putalpha(mask.point([0] * 128 + [MASK_ALPHA] * 128))
+        mask = picture.convert("L").point([0] * 128 + [255] * 128)
+    png = _coloured(mask, MASK_COLOURS[colour_of(found) - 1])
+    return HttpResponse(png, content_type="image/png", headers={"Cache-Control": KEPT})
+
+
+def _coloured(mask: Picture.Image, colour: str) -> bytes:
+    """See-through inside, solid at the edge, so that the tissue under the mask stays readable."""
+    thick = 2 * max(max(mask.size) // 800, 1) + 1
+    edge = ImageChops.difference(mask, mask.filter(ImageFilter.MinFilter(thick)))
+    painted = mask.point([0] * 255 + [1]).convert("P")
+    painted.paste(2, mask=edge)
+    painted.putpalette([0, 0, 0, *ImageColor.getrgb(colour), *ImageColor.getrgb(colour)])
     out = io.BytesIO()
-    coloured.quantize(2, method=Picture.Quantize.FASTOCTREE).save(out, "PNG", compress_level=6)
-    response = HttpResponse(out.getvalue(), content_type="image/png")
-    response["Cache-Control"] = KEPT
-    return response
+    painted.save(out, "PNG", transparency=bytes([0, FILL_ALPHA, 255]), compress_level=6)
+    return out.getvalue()

@@ -49,8 +49,7 @@ document.addEventListener("htmx:afterSettle", (event) => {
 function light(event, on) {
   const link = event.target.closest?.("[data-artifact]:not(.overlay)");
   if (!link) return;
-  document.getElementById(`overlay-${link.dataset.artifact}`)?.classList.toggle("lit", on);
-  document.querySelector(".stage")?.classList.toggle("dim", on);
+  document.getElementById(`overlay-${link.dataset.artifact}`)?.classList.toggle("hot", on);
 }
 for (const [name, on] of [["mouseover", true], ["mouseout", false], ["focusin", true], ["focusout", false]])
   document.addEventListener(name, (event) => light(event, on));

@@ -9,7 +9,7 @@ const distance = () => scroll.scrollHeight - scroll.scrollTop - scroll.clientHei
 
 function follow() {
   if (!following) {
-    toEnd.hidden = distance() < 40;
+    toEnd.hidden = distance() < 40 || !document.querySelector(".answer.live");
     return;
   }
   programmed = performance.now();

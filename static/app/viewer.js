@@ -2,7 +2,7 @@
 
 const views = new Map(); // by image: scale and offset
 const hidden = new Map(); // by mask: switched on or off by hand
-let opacity = 70;
+let opacity = 80;
 
 const viewer = () => document.getElementById("viewer");
 const stage = () => viewer()?.querySelector(".stage");
@@ -45,7 +45,6 @@ function setLayer(id, on) {
 }
 
 function setOpacity() {
-  for (const overlay of document.querySelectorAll(".overlay")) overlay.style.opacity = "";
   document.querySelector(".stage")?.style.setProperty("--mask-opacity", opacity / 100);
 }
 
