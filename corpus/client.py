@@ -27,6 +27,7 @@ def search(
     """
     arguments = [query, (facets or Facets()).as_dict(), limit, read]
     try:
+        _knock()
         # By name: importing the task would bring its imports into the web process.
         asked = current_app.signature(TASK, args=arguments).apply_async(
             queue=QUEUE, expires=timeout, ignore_result=False, retry=False
@@ -36,6 +37,12 @@ def search(
         raise
     except NoAnswerError as error:
         raise Unavailable("The literature worker did not answer in time; try again in a moment.") from error
-    except (CeleryError, KombuError, RedisError, OSError) as error:
+    except (CeleryError, KombuError, RedisError, OSError, RuntimeError) as error:
         raise Unavailable("The literature worker cannot be reached; is the queue running?") from error
     return SearchResult.from_dict(answer)
+
+
+def _knock() -> None:
+    """Fails at once when the queue is down: Celery's result backend would try again for twenty seconds."""
+    with current_app.connection_for_write() as connection:
+        connection.ensure_connection(max_retries=1, interval_start=0, timeout=1)

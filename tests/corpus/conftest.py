@@ -3,6 +3,7 @@
 `literature` may be used by the tests of other folders too: `from tests.corpus.conftest import *`.
 """
 
+import fcntl
 import hashlib
 import shutil
 from pathlib import Path
@@ -20,6 +21,13 @@ SOURCES = ("corpus/index.py", "corpus/sentences.py", "corpus/reload.py", "corpus
 Rows = tuple[list[Any], ...]  # papers, labels, passages; the models cannot be imported before Django is set up
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The first test that needs the literature waits while it is embedded, minutes on a busy machine."""
+    for item in items:
+        if "loaded_literature" in getattr(item, "fixturenames", ()) and not item.get_closest_marker("timeout"):
+            item.add_marker(pytest.mark.timeout(600))
+
+
 def _kept_index(config: pytest.Config) -> Path:
     """Where the index is kept between test runs: embedding takes half a minute. Other code, another place."""
     code = b"".join((settings.BASE_DIR / source).read_bytes() for source in SOURCES)
@@ -32,10 +40,16 @@ def loaded_literature(
     django_db_setup: None, django_db_blocker: DjangoDbBlocker, request: pytest.FixtureRequest
 ) -> Rows:
     """The rows as loaded; the index stands in the data folder of the test run, where worker processes find it too."""
+    kept, used = _kept_index(request.config), settings.DATA_DIR / "index"
+    with kept.with_suffix(".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # of several test processes one embeds, the others copy
+        return _load(kept, used, django_db_blocker)
+
+
+def _load(kept: Path, used: Path, django_db_blocker: DjangoDbBlocker) -> Rows:
     from corpus.index import current
     from corpus.models import Label, Paper, Passage
 
-    kept, used = _kept_index(request.config), settings.DATA_DIR / "index"
     if kept.is_dir() and not used.exists():
         shutil.copytree(kept, used)
     with django_db_blocker.unblock(), transaction.atomic():
@@ -45,7 +59,8 @@ def loaded_literature(
     found = current(used)
     assert found is not None
     if not kept.exists():
-        partial = kept.with_suffix(f".{hash(used)}")
+        partial = kept.with_suffix(".partial")
+        shutil.rmtree(partial, ignore_errors=True)
         shutil.copytree(used, partial)
         partial.rename(kept)
     return rows

@@ -10,7 +10,7 @@ from django.contrib.auth.models import User
 from django.test import Client
 
 from corpus import client as corpus_client
-from corpus import retrieve, views
+from corpus import retrieve
 from corpus.catalogue import list_papers
 from corpus.models import Paper, Passage
 from corpus.results import Facets, SearchResult
@@ -62,10 +62,12 @@ def test_anonymous_must_sign_in(client: Client, address: str) -> None:
 def test_all_papers_are_there_newest_first_on_pages(reader: Client) -> None:
     first = text(reader.get("/literature/"))
     assert count(first) == 220
-    assert first.index("Med-R1") < first.index("Adapting Light") or "(2026)" not in first
+    years = [int(year) for year in re.findall(r'<span class="lit-number">(\d{4})</span>', first)]
+    assert years == sorted(years, reverse=True)
+    assert len(years) == 20
     last = text(reader.get("/literature/?page=11"))
+    assert '<span aria-current="page">11</span>' in last
     assert last.count("<h2>") == 20
-    assert "page=11" not in last.split('class="lit-pages"')[1].split('aria-current="page">11')[0][-20:]
 
 
 def test_filters_are_links_that_can_be_kept(reader: Client) -> None:
@@ -105,7 +107,6 @@ def test_labels_are_written_for_people(reader: Client) -> None:
     page = text(reader.get("/literature/"))
     for name in ("image-text retrieval", "visual question answering", "X-ray", "parameter-efficient tuning"):
         assert f"<span>{name}</span>" in page
-    assert "no card" not in page
     assert "Research use only, not for diagnosis" in page
 
 
@@ -197,4 +198,3 @@ def test_the_api_list_is_json_and_filtered() -> None:
     assert all("vqa" in paper["tasks"] and paper["year"] <= 2021 for paper in papers)
     assert len(list_papers(limit=5)) == 5
     assert list_papers("MedKLIP", limit=1)[0]["key"] == "wu2023medklip"
-    assert views.PAGE_SIZE == 20
