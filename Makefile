@@ -32,7 +32,7 @@ services-test: setup-dev ## the tests again on PostgreSQL and Redis (own servers
 	@bash .ci/with-services $(PY) -m pytest -n auto --dist loadfile -m "not browser" $(ARGS)
 
 bench: setup ## how fast it starts, searches and answers
-	@$(PY) manage.py bench
+	@$(PY) -m bench
 
 constraints: ## write constraints.txt anew from the ranges in pyproject.toml
 	@sh .ci/constraints "$(PYTHON)"

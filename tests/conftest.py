@@ -21,6 +21,8 @@ from urllib.parse import quote, urlsplit
 
 import pytest
 
+from bench.site import ROOT, Site, start_site
+
 if TYPE_CHECKING:
     from celery import Celery
     from django.contrib.auth.models import User
@@ -28,7 +30,6 @@ if TYPE_CHECKING:
 
     from assistant.supervisor import Supervisor
 
-ROOT = Path(__file__).resolve().parent.parent
 CI = os.environ.get("CI") == "true"
 OUR_SETTINGS = (
     *("LIGHTBOX_CHAT", "LIGHTBOX_CHAT_API_KEY", "LIGHTBOX_VQA", "LIGHTBOX_CLASSIFY", "LIGHTBOX_EMBEDDER"),
@@ -262,61 +263,7 @@ def celery_workers(transactional_db: None, worker_processes: Workers) -> Workers
     return worker_processes
 
 
-# A whole running site, for the browser and for the API
-
-
-@dataclass
-class Site:
-    """A site started by `manage.py serve`."""
-
-    url: str
-    sign_in_link: str  # works once
-    process: "subprocess.Popen[str]"
-    env: dict[str, str]
-
-    def manage(self, *arguments: str) -> str:
-        """The output of a management command on this site's data."""
-        line = [sys.executable, str(ROOT / "manage.py"), *arguments]
-        return subprocess.run(line, env=self.env, capture_output=True, text=True, check=True, cwd=ROOT).stdout
-
-    def stop(self) -> None:
-        self.process.terminate()
-        try:
-            self.process.wait(timeout=15)
-        except subprocess.TimeoutExpired:
-            self.process.kill()
-            self.process.wait()
-
-
-def start_site(data: Path, **settings: str) -> Site:
-    """Start a site on this data folder and wait until it says that it is ready."""
-    kept = {name: value for name, value in os.environ.items() if name not in {"REDIS_URL", "DATABASE_URL", "PORT"}}
-    env = {**kept, "LIGHTBOX_DATA": str(data), "PYTHONUNBUFFERED": "1", **settings}
-    line = [sys.executable, str(ROOT / "manage.py"), "serve"]
-    process = subprocess.Popen(
-        line, env=env, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-    )
-    assert process.stdout is not None
-    said: list[str] = []
-    link = ""
-    for text in process.stdout:
-        said.append(text)
-        if "Sign in:" in text or "Lightbox:" in text:
-            link = text.split()[-1]
-        if "Ready in" in text:
-            break
-    else:
-        raise AssertionError("the site did not start:\n" + "".join(said))
-    threading.Thread(target=_drain, args=(process, data), daemon=True).start()
-    parts = urlsplit(link)
-    return Site(f"{parts.scheme}://{parts.netloc}", link, process, env)
-
-
-def _drain(process: "subprocess.Popen[str]", data: Path) -> None:
-    assert process.stdout is not None
-    with (data / "serve-output.log").open("a") as log:
-        for text in process.stdout:
-            log.write(text)
+# A whole running site, for the browser and for the API (bench/site.py)
 
 
 @pytest.fixture(scope="session")
