@@ -1,12 +1,19 @@
 """Celery's door to the work: tasks take ids and hold no logic. What they need is imported when they run."""
 
+import contextlib
 import logging
+import threading
 import uuid
 from typing import Any
 
-from celery import Task, shared_task
+from celery import Task, current_app, shared_task
+from celery.signals import worker_process_init, worker_ready
+from django.conf import settings
+from django.core.exceptions import ImproperlyConfigured
 from django.db import transaction
 from kombu.exceptions import OperationalError
+
+from inference.errors import InferenceError
 
 log = logging.getLogger("lightbox.tasks")
 
@@ -38,6 +45,38 @@ def forget_checkpoint(run_id: str) -> None:
     from assistant import checkpoints
 
     checkpoints.forget(run_id)
+
+
+@worker_ready.connect
+@worker_process_init.connect
+def warm(**_: Any) -> None:
+    """Import what the first task would wait for, while the worker already listens."""
+    queues = current_app.amqp.queues.consume_from
+    for queue, load in (("agent", _warm_agent), ("vision", _warm_vision)):
+        if queue in queues:
+            threading.Thread(target=load, name=f"warm-{queue}", daemon=True).start()
+
+
+def _warm_agent() -> None:
+    from assistant import agent, checkpoints, history  # noqa: F401
+    from assistant.chat import chat_model
+
+    try:
+        chat_model(settings.CHAT_MODEL)
+    except (ImproperlyConfigured, InferenceError) as error:
+        log.warning("%s", error)
+
+
+def _warm_vision() -> None:
+    import numpy as np
+
+    from inference import classical
+    from inference.types import Image
+
+    image = Image(np.zeros((64, 64), np.uint8))
+    classical.describe(image)
+    with contextlib.suppress(InferenceError):  # no lungs on a black square
+        classical.segment_lungs(image)
 
 
 def enqueue(task: "Task[Any, Any]", pk: uuid.UUID, queue: str = "agent") -> None:
