@@ -153,7 +153,8 @@ def read(kind: Kind, source: Path, folder: Path, limits: Limits) -> Decoded:
     else:
         pixels, preview, decoded = _read_raster(kind, source, limits)
     np.save(folder / PIXELS, pixels, allow_pickle=False)
-    Pillow.fromarray(preview).save(folder / PREVIEW, compress_level=3)
+    # Compression is most of the time of a large image: there a larger file is the better bargain.
+    Pillow.fromarray(preview).save(folder / PREVIEW, compress_level=3 if preview.size < 8_000_000 else 1)
     return decoded
 
 

@@ -41,6 +41,7 @@ CODEC = "The pixels of this DICOM file ({name}) cannot be decompressed: they are
 SHORT = "This DICOM file is incomplete: it has {found} of {expected} bytes of pixels. Export it again and send that."
 CHANNELS = "This DICOM file has {samples} samples a pixel; only 1 (grey or palette) and 3 (colour) are read."
 COLOURS = "The pixels of this DICOM file are {photometric}, a colour model that is not read here."
+LENGTH = "This DICOM file is damaged: an element claims more bytes than the file has. Export it again and send that."
 INFLATED = "This deflated DICOM file grows beyond {limit:.0f} MB, so it was not read."
 DEFLATE = "This deflated DICOM file cannot be inflated: it is damaged or incomplete."
 BAD_WINDOW = "The file's grey window ({centre:g}/{width:g}) cannot be applied."
@@ -86,7 +87,7 @@ def _open(source: Path, limits: Limits) -> Dataset:
     with source.open("rb") as file:
         has_preamble = file.read(132)[128:] == b"DICM"
     if not has_preamble:
-        dataset: Dataset = dcmread(source, force=True)
+        dataset = _parse(source, force=True)
         if "PixelData" not in dataset or "Rows" not in dataset:
             raise BadInput(NOT_DICOM)
         # Without file meta information the encoding is the default one that pydicom assumed or saw.
@@ -94,7 +95,7 @@ def _open(source: Path, limits: Limits) -> Dataset:
         return dataset
     meta = read_file_meta_info(source)
     if meta.get("TransferSyntaxUID") != DeflatedExplicitVRLittleEndian:
-        dataset = dcmread(source)
+        dataset = _parse(source)
         if not dataset.file_meta.get("TransferSyntaxUID"):
             dataset.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
         return dataset
@@ -103,6 +104,15 @@ def _open(source: Path, limits: Limits) -> Dataset:
     meta.TransferSyntaxUID = ExplicitVRLittleEndian
     dataset.file_meta = meta
     dataset.set_original_encoding(False, True)
+    return dataset
+
+
+def _parse(source: Path, force: bool = False) -> Dataset:
+    """All elements, pixels still encoded. A length that no memory can hold is damage: the file itself is bounded."""
+    try:
+        dataset: Dataset = dcmread(source, force=force)
+    except MemoryError as error:
+        raise BadInput(LENGTH) from error
     return dataset
 
 

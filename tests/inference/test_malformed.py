@@ -155,6 +155,18 @@ def test_a_deflated_dicom_is_bounded_before_it_is_inflated(tmp_path: Path) -> No
     assert decode(tmp_path / "small.dcm", tmp_path / "out").kind == "dicom"
 
 
+def test_an_element_that_claims_more_than_the_file_has_is_damage(tmp_path: Path) -> None:
+    source = files.write_dicom(tmp_path / "a.dcm", files.ramp())
+    pixels = source.read_bytes().index(b"\xe0\x7f\x10\x00OW")
+    data = bytearray(source.read_bytes())
+    data[pixels + 8 : pixels + 12] = struct.pack("<I", 0xFFFFFFF0)
+    source.write_bytes(data)
+    with pytest.raises(BadInput) as caught:
+        decode(source, tmp_path / "out", TIGHT)
+    assert "damaged" in str(caught.value)
+    assert one_line(caught.value)
+
+
 def mutate(content: bytes, seed: int) -> bytes:
     """Flip, remove or double a few bytes, most of them near the start, where the headers are."""
     random_ = random.Random(seed)
