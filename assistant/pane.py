@@ -66,19 +66,18 @@ def sides(image: Image) -> dict[str, str] | None:
     return {"left": OPPOSITE[right], "right": SIDES[right]}
 
 
-def numbered(message: Message) -> list[dict[str, Any]]:
-    """The evidence of an answer, once per number, in order."""
+def numbered(references: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Each piece of evidence once, in the order of its number, with a title to show."""
     by_n: dict[int, dict[str, Any]] = {}
-    for reference in message.references:
-        if reference.get("verified") and "n" in reference:
-            title = reference.get("title") or reference.get("label") or reference["ref"]
-            by_n.setdefault(reference["n"], {**reference, "title": title})
+    for reference in references:
+        title = reference.get("title") or reference.get("label") or reference["ref"]
+        by_n.setdefault(reference["n"], {**reference, "title": title})
     return [by_n[n] for n in sorted(by_n)]
 
 
 def sources_pane(message: Message | None, n: int | None = None) -> dict[str, Any]:
     """The context of pane_sources.html: the list, and the opened one with its neighbours. KeyError: no such number."""
-    references = numbered(message) if message else []
+    references = [r for r in numbered(message.references) if r["verified"]] if message else []
     context: dict[str, Any] = {"message": message, "references": references}
     if n is None:
         return context

@@ -7,7 +7,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, render
 from django.views.decorators.http import require_safe
 
-from assistant import exports
+from assistant import exports, pane
 from assistant.models import Report
 
 DOCX = "application/vnd.openxmlformats-officedocument.wordprocessingml.document"
@@ -24,7 +24,8 @@ def reports(request: HttpRequest) -> HttpResponse:
 @require_safe
 def report(request: HttpRequest, report_id: uuid.UUID) -> HttpResponse:
     mine = Report.objects.visible_to(request.user).select_related("conversation", "tool_call__run")
-    return render(request, "assistant/report.html", {"report": get_object_or_404(mine, pk=report_id)})
+    found = get_object_or_404(mine, pk=report_id)
+    return render(request, "assistant/report.html", {"report": found, "evidence": pane.numbered(found.references)})
 
 
 @login_required

@@ -1,0 +1,222 @@
+"""Every address of the site: what anonymous, the owner, a stranger and staff get. A new address must be added here."""
+
+import json
+import uuid
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import data_store
+import pytest
+from django.contrib.auth.models import User
+from django.core.files.uploadedfile import SimpleUploadedFile
+from django.test import Client
+from django.urls import URLPattern, URLResolver, get_resolver, reverse
+
+from assistant import runs, uploads
+from assistant.models import ApiToken, Artifact, Conversation, Report, Run
+from corpus.models import Paper
+
+pytestmark = pytest.mark.django_db(transaction=True)
+RADIOGRAPH = Path(data_store.__file__).parent / "data" / "RG1_UNCR.dcm"
+UUID = uuid.UUID("00000000-0000-4000-8000-000000000009")
+
+
+@dataclass(frozen=True)
+class Address:
+    """`statuses`: of anonymous, the owner, a stranger, staff."""
+
+    arguments: Callable[["World"], list[Any]] = lambda _: []
+    statuses: tuple[int, int, int, int] = (302, 200, 200, 200)
+    method: str = "GET"
+    data: dict[str, str] = field(default_factory=dict)
+    token: bool = False
+    query: str = ""
+
+
+def own(arguments: Callable[["World"], list[Any]], owner: int = 200, **more: Any) -> Address:
+    """Open to its owner only: for anyone else it is not there."""
+    return Address(arguments, (302, owner, 404, 404), **more)
+
+
+def api(arguments: Callable[["World"], list[Any]], owner: int = 200, **more: Any) -> Address:
+    return Address(arguments, (401, owner, 404, 404), token=True, **more)
+
+
+@dataclass(frozen=True)
+class World:
+    """What alice has made."""
+
+    conversation: Conversation
+    run: Run
+    report: Report
+    paper: Paper
+
+    @property
+    def mask(self) -> Artifact:
+        return Artifact.objects.filter(kind=Artifact.MASK)[0]
+
+
+def chat(world: World) -> list[Any]:
+    return [world.conversation.pk]
+
+
+def image(world: World) -> list[Any]:
+    return [world.conversation.numbered_images.get().image_id]
+
+
+def run(world: World) -> list[Any]:
+    return [world.run.pk]
+
+
+def mask(world: World) -> list[Any]:
+    return [world.mask.pk]
+
+
+def report(world: World) -> list[Any]:
+    return [world.report.pk]
+
+
+NOBODY: Callable[[World], list[Any]] = lambda _: []  # noqa: E731
+
+ADDRESSES: dict[str, Address] = {
+    "home": Address(),
+    "chat-search": Address(),
+    "chat-create": Address(statuses=(302, 302, 302, 302), method="POST", data={"text": "hello"}),
+    "chat": own(chat),
+    "chat-send": own(chat, 302, method="POST", data={"text": "hello"}),
+    "chat-rename": own(chat, 302, method="POST", data={"title": "Film"}),
+    "chat-delete": own(chat, 302, method="POST"),
+    "chat-image": own(lambda w: chat(w) + image(w)),
+    "image-upload": Address(statuses=(302, 422, 422, 422), method="POST"),
+    "image-sample": Address(statuses=(302, 302, 302, 302), method="POST"),
+    "image-preview": own(image),
+    "image-original": own(image),
+    "artifact": own(mask),
+    "artifact-overlay": own(mask),
+    "run-events": own(run),
+    "run-cancel": own(run, 302, method="POST"),
+    "run-call": own(lambda w: [w.run.pk, w.run.tool_calls.all()[0].number]),
+    "evidence": own(lambda w: [w.run.answer_id, 1]),
+    "tool-call": own(lambda w: [w.run.tool_calls.all()[0].pk]),
+    "reports": Address(),
+    "report": own(report),
+    "report-docx": own(report),
+    "models": Address(),
+    "sign-in": Address(statuses=(200, 200, 200, 200)),
+    "sign-in-link": Address(lambda _: ["no-such-token"], (403, 302, 302, 302)),
+    "sign-out": Address(statuses=(302, 302, 302, 302), method="POST"),
+    "favicon": Address(statuses=(302, 302, 302, 302)),
+    "healthz": Address(statuses=(200, 200, 200, 200)),
+    "readyz": Address(statuses=(503, 503, 503, 503)),
+    "corpus:browse": Address(),
+    "corpus:paper": Address(lambda w: [w.paper.key]),
+    "api:openapi-view": Address(),
+    "api:openapi-json": Address(),
+    "api:create_image": Address(statuses=(401, 422, 422, 422), method="POST", token=True),
+    "api:create_conversation": Address(statuses=(401, 201, 201, 201), method="POST", token=True),
+    "api:create_message": api(chat, 202, method="POST", data={"text": "hello"}),
+    "api:read_run": api(run),
+    "api:cancel_run": api(run, method="POST"),
+    "api:read_events": api(run),
+    "api:read_artifact": api(mask),
+    "api:read_papers": Address(NOBODY, (401, 200, 200, 200), token=True),
+}
+NO_PAGE = {"api:api-root"}  # a name that Ninja keeps for reverse(); it answers 404 to everyone
+
+
+def names(resolver: URLResolver, space: str = "") -> Iterator[str]:
+    for pattern in resolver.url_patterns:
+        if isinstance(pattern, URLResolver):
+            yield from names(pattern, f"{space}{pattern.namespace}:" if pattern.namespace else space)
+        else:
+            assert isinstance(pattern, URLPattern)
+            yield f"{space}{pattern.name}"
+
+
+def test_every_address_is_listed_here():
+    assert set(names(get_resolver())) - NO_PAGE == set(ADDRESSES)
+
+
+@pytest.fixture
+def world(alice: User, eager_celery: Any) -> World:
+    conversation = Conversation.objects.create(owner=alice)
+    radiograph = uploads.store(alice, SimpleUploadedFile("film.dcm", RADIOGRAPH.read_bytes()))
+    first = runs.ask(conversation, "Segment the lungs", [radiograph])
+    conversation.refresh_from_db()
+    runs.ask(conversation, "Draft a report", [])
+    first.refresh_from_db()
+    paper = Paper.objects.create(key="a2024b", title="A paper", year=2024, annotation="Words.", evidence="abstract")
+    conversation.refresh_from_db()
+    return World(conversation, first, Report.objects.get(), paper)
+
+
+def asked(world: World, name: str, user: User | None) -> int:
+    """The status that this user gets."""
+    address, client = ADDRESSES[name], Client()
+    headers: dict[str, str] = {}
+    if user and address.token:
+        headers["Authorization"] = f"Bearer {ApiToken.issue(user)}"
+    elif user:
+        client.force_login(user)
+    url = reverse(name, args=address.arguments(world)) + address.query
+    if address.method == "GET":
+        response = client.get(url, headers=headers)
+    elif address.token:
+        response = client.post(url, json.dumps(address.data), content_type="application/json", headers=headers)
+    else:
+        response = client.post(url, address.data, headers=headers)
+    if user is None and response.status_code == 302 and name not in ("sign-out", "favicon"):
+        assert response["Location"].startswith(reverse("sign-in"))
+    return _status(response)
+
+
+def _status(response: Any) -> int:
+    assert isinstance(response.status_code, int)
+    return response.status_code
+
+
+def test_each_address_opens_to_whom_it_should(world: World, alice: User, bob: User, staff: User):
+    wrong = []
+    last = {"chat-delete": 1, "run-cancel": 0}
+    for name in sorted(ADDRESSES, key=lambda n: last.get(n, -1)):
+        for who, user, expected in zip(
+            ("anonymous", "stranger", "staff", "owner"),
+            (None, bob, staff, alice),
+            (ADDRESSES[name].statuses[i] for i in (0, 2, 3, 1)),
+            strict=True,
+        ):
+            status = asked(world, name, user)
+            if status != expected:
+                wrong.append(f"{name}: {who} got {status}, not {expected}")
+    assert not wrong
+
+
+def test_what_is_not_yours_looks_like_what_does_not_exist(world: World, bob: User, client_of: Any):
+    client: Client = client_of(bob)
+    for name, address in ADDRESSES.items():
+        if address.statuses[2] != 404 or address.method != "GET":
+            continue
+        url = reverse(name, args=address.arguments(world))
+        absent = "/".join(str(UUID) if _is_uuid(part) else part for part in url.split("/"))
+        headers = {"Authorization": f"Bearer {ApiToken.issue(bob)}"} if address.token else {}
+        answers = [client.get(path, headers=headers) for path in (url, absent)]
+        assert [a.status_code for a in answers] == [404, 404], name
+        assert answers[0].content == answers[1].content, name
+
+
+def _is_uuid(text: str) -> bool:
+    try:
+        uuid.UUID(text)
+    except ValueError:
+        return False
+    return True
+
+
+def test_a_forged_form_is_refused(world: World, alice: User):
+    client = Client(enforce_csrf_checks=True)
+    client.force_login(alice)
+    for name in (n for n, a in ADDRESSES.items() if a.method == "POST" and not a.token):
+        url = reverse(name, args=ADDRESSES[name].arguments(world))
+        assert client.post(url, ADDRESSES[name].data).status_code == 403, name

