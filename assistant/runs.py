@@ -173,11 +173,13 @@ def _suspend(run: Run, requested: list[events.ToolRequested]) -> None:
             for c in calls
             if c.state not in ToolCall.UNFINISHED
         ]
-        waiting = [call for call in calls if call.state == ToolCall.REQUESTED]
+        held = [events.ApprovalAsked(c.number) for c in calls if c.state == ToolCall.APPROVAL]
+        waiting = any(call.state in ToolCall.UNFINISHED for call in calls)
         state = Run.WAITING if waiting else Run.QUEUED
-        run.leave(state, *asked, *refused, retry_after=RETRY_ENQUEUE)
-    for call in waiting:
-        tasks.enqueue(tasks.call_tool, call.pk, queue=call.queue)
+        run.leave(state, *asked, *refused, *held, retry_after=RETRY_ENQUEUE)
+    for call in calls:
+        if call.state == ToolCall.REQUESTED:
+            tasks.enqueue(tasks.call_tool, call.pk, queue=call.queue)
     if not waiting:
         tasks.enqueue(tasks.advance_run, run.pk)
 
@@ -198,6 +200,7 @@ def _new_call(run: Run, request: events.ToolRequested) -> ToolCall:
         call.started_at = call.finished_at = now
     else:
         call.queue = tools.TOOLS[request.name].queue
+        call.state = ToolCall.APPROVAL if request.name in settings.APPROVE else ToolCall.REQUESTED
     call.save(force_insert=True)
     return call
 
@@ -239,6 +242,25 @@ def _end_from_outside(run: Run, state: str, line: str) -> bool:
             return False
         _end(seized, state, line)
     run.refresh_from_db()
+    return True
+
+
+def decide(call: ToolCall, allowed: bool) -> bool:
+    """A person's answer to `ApprovalAsked`. False when the call no longer waits for one."""
+    with transaction.atomic():
+        run = Run.lock(call.run_id)
+        state = ToolCall.REQUESTED if allowed else ToolCall.DECLINED
+        text = "" if allowed else "The user did not allow this call."
+        asking = ToolCall.objects.filter(pk=call.pk, state=ToolCall.APPROVAL, run__in=Run.objects.active())
+        if not asking.update(state=state, text=text, result={"summary": text}, lease_until=lease(RETRY_ENQUEUE)):
+            return False
+        if not allowed:
+            run.append(events.ToolFinished(call.number, state, text, 0.0))
+        resumed = _resume(run)
+    if allowed:
+        tasks.enqueue(tasks.call_tool, call.pk, queue=call.queue)
+    if resumed:
+        tasks.enqueue(tasks.advance_run, run.pk)
     return True
 
 

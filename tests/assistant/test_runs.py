@@ -213,3 +213,30 @@ def test_deleting_a_conversation_deletes_its_images_and_files(conversation, radi
     conversation.delete_with_files()
     assert not any(path.exists() for path in paths)
     assert not Image.objects.exists()
+
+
+def test_a_tool_that_needs_approval_waits_for_the_click(conversation, radiograph, settings, eager_celery):
+    settings.APPROVE = ["segment"]
+    run = runs.ask(conversation, "Describe this image and segment the lungs", [radiograph])
+    run.refresh_from_db()
+    call = run.tool_calls.get(name="segment")
+    assert (run.state, call.state, call.started_at) == (Run.WAITING, ToolCall.APPROVAL, None)
+    let_leases_run_out()
+    runs.sweep()
+    call.refresh_from_db()
+    assert call.state == ToolCall.APPROVAL
+    assert runs.decide(call, allowed=True)
+    assert not runs.decide(call, allowed=True)
+    run.refresh_from_db()
+    assert run.state == Run.DONE
+    assert "was outlined" in run.answer.text
+
+
+def test_a_tool_that_is_not_allowed_is_not_carried_out(conversation, radiograph, settings, eager_celery):
+    settings.APPROVE = ["segment"]
+    run = runs.ask(conversation, "Segment the lungs", [radiograph])
+    assert runs.decide(run.tool_calls.get(), allowed=False)
+    run.refresh_from_db()
+    assert run.state == Run.DONE
+    assert not run.tool_calls.get().artifacts.exists()
+    assert "did not allow" in run.transcript().parts[0].summary
