@@ -14,15 +14,17 @@ from django.conf import settings
 from corpus import index, ingest
 from corpus.index import Entry, IndexBuild
 from corpus.models import Label, Paper, Passage
+from corpus.remembered import SHIPPED, Remembering
 from inference.local_embedder import open_embedder
 
 Say = Callable[[str], None]
 Bar = Callable[[Iterable[Any], str], Iterable[Any]]
 
 
-def reload(say: Say, bar: Bar, *, rebuild: bool = False) -> IndexBuild:
+def reload(say: Say, bar: Bar, *, rebuild: bool = False, save_vectors: bool = False) -> IndexBuild:
     """Loads the seed corpus and builds the index where either is out of date; says each stage with its time.
 
+    `save_vectors` embeds every text anew and writes `remembered.SHIPPED`, for a maintainer who changed the corpus.
     Waits while another process does the same, and then finds nothing left to do. Raises inference.errors.Unavailable
     when FAISS or the embedder's model is not installed, ValueError on a damaged seed file.
     """
@@ -33,21 +35,24 @@ def reload(say: Say, bar: Bar, *, rebuild: bool = False) -> IndexBuild:
         what = f"{loaded.changed} of {loaded.papers} papers written" if loaded.changed else "unchanged"
         say(f"literature: {loaded.papers} papers, {what} ({time.perf_counter() - started:.1f} s)")
         started = time.perf_counter()
-        build, fresh = _bring_up_to_date(folder, bar, rebuild)
+        build, fresh = _bring_up_to_date(folder, bar, rebuild or save_vectors, save_vectors)
         texts = f"{build.papers} papers and {build.passages} passages"
         done = "built" if fresh else "up to date"
         say(f"index: {texts}, {build.embedder}, {done} ({time.perf_counter() - started:.1f} s)")
         return build
 
 
-def _bring_up_to_date(folder: Path, bar: Bar, rebuild: bool) -> tuple[IndexBuild, bool]:
+def _bring_up_to_date(folder: Path, bar: Bar, rebuild: bool, save_vectors: bool) -> tuple[IndexBuild, bool]:
     """The build in use, and whether it was made just now."""
     papers, passages = entries()
-    embedder = open_embedder(settings.EMBEDDER)
+    embedder = Remembering(open_embedder(settings.EMBEDDER), None if save_vectors else SHIPPED)
     found = index.current(folder)
     if found and not rebuild and found[1].is_of(index.corpus_hash(papers, passages), embedder.name):
         return found[1], False
-    return index.build(folder, papers, passages, embedder, lambda batches: bar(batches, "embedding")), True
+    build = index.build(folder, papers, passages, embedder, lambda batches: bar(batches, "embedding"))
+    if save_vectors:
+        embedder.save(SHIPPED)
+    return build, True
 
 
 def entries() -> tuple[list[Entry], list[Entry]]:

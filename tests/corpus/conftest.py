@@ -17,7 +17,14 @@ from pytest_django.plugin import DjangoDbBlocker
 
 __all__ = ["literature", "loaded_literature"]
 
-SOURCES = ("corpus/index.py", "corpus/sentences.py", "corpus/reload.py", "corpus/models.py", "corpus/ingest.py")
+SOURCES = (
+    "corpus/index.py",
+    "corpus/sentences.py",
+    "corpus/reload.py",
+    "corpus/models.py",
+    "corpus/ingest.py",
+    "corpus/data/vectors.npz",
+)
 Rows = tuple[list[Any], ...]  # papers, labels, passages; the models cannot be imported before Django is set up
 
 

@@ -18,9 +18,13 @@ class Command(BaseCommand):
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--rebuild", action="store_true", help="build the index even when it is up to date")
 
-    def handle(self, *args: Any, rebuild: bool, **options: Any) -> None:
+        parser.add_argument(
+            "--save-vectors", action="store_true", help="write corpus/data/vectors.npz, for maintainers"
+        )
+
+    def handle(self, *args: Any, rebuild: bool, save_vectors: bool, **options: Any) -> None:
         try:
-            reload(self.stdout.write, _bar, rebuild=rebuild)
+            reload(self.stdout.write, _bar, rebuild=rebuild, save_vectors=save_vectors)
         except (InferenceError, ValueError) as error:
             raise CommandError(str(error)) from error
 
