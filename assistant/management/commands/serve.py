@@ -143,7 +143,7 @@ class Command(BaseCommand):
         if settings.MULTI_USER:
             self.say(f"  Lightbox:    {address}")
             if not has_accounts():
-                self.say("  First account: manage.py createsuperuser")
+                self.say("  First account: manage.py adduser NAME")
         else:
             from assistant.access import sign_in_link
 
