@@ -18,13 +18,13 @@ class MessageForm(forms.Form):
 
     def __init__(self, data: QueryDict, user: User | AnonymousUser) -> None:
         super().__init__(data)
-        self.user = user
+        self.user, self.image_ids = user, data.getlist("images")
         self.images: list[Image] = []
 
     def clean(self) -> dict[str, Any]:
         cleaned: dict[str, Any] = super().clean() or self.cleaned_data
-        self.images = own_images(self.user, self.data.getlist("images"))
-        if len(self.images) != len(set(self.data.getlist("images"))):
+        self.images = own_images(self.user, self.image_ids)
+        if len(self.images) != len(set(self.image_ids)):
             raise forms.ValidationError("One of the images is no longer there. Remove it and attach it again.")
         if len(self.images) > settings.IMAGES_PER_MESSAGE:
             raise forms.ValidationError(f"A message takes at most {settings.IMAGES_PER_MESSAGE} images. Remove some.")

@@ -18,6 +18,7 @@ from django.utils.safestring import SafeString, mark_safe
 from assistant import markdown, pane
 from assistant.chat_setting import ChatSetting
 from assistant.events import Step, Transcript
+from assistant.evidence import MARKER
 from assistant.models import Conversation, Message, Run
 
 UNFINISHED = ("requested", "approval", "running")
@@ -110,7 +111,7 @@ def _finished_parts(run: Run, transcript: Transcript) -> Iterator[str]:
             yield render_step(run, replace(part, state=state), f"b{run.pk.hex}-{i}")
         elif not whole:
             yield _prose(part.text, references[taken:], answer)
-            taken += len(markdown.MARKER.findall(part.text))
+            taken += len(MARKER.findall(part.text))
     if whole and answer is not None:
         yield _prose(answer.text, references, answer)
 
