@@ -16,7 +16,7 @@ from pathlib import Path
 
 from corpus.results import Facets
 
-COVERAGE = 0.65  # share of a question's content words that its facets must explain; tuned on the dev queries
+COVERAGE = 0.6  # share of content words that the facets must explain; on the dev questions 0.55 to 0.75 are all right
 _LEXICON = Path(__file__).parent / "data" / "lexicon.json"
 _WORD = re.compile(r"[a-z0-9]+")
 _YEAR = r"((?:19|20)\d\d)"

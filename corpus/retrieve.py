@@ -9,6 +9,7 @@ Runs in the corpus worker and in commands, never in a web process: it loads FAIS
 
 from __future__ import annotations
 
+import re
 import threading
 from collections import Counter
 from collections.abc import Collection
@@ -33,17 +34,26 @@ __all__ = ["Facets", "Hit", "PassageHit", "SearchResult", "passages", "search", 
 POOL = 1000  # candidates of each ranking
 DENSE_WEIGHT = 0.6
 PASSAGES_PER_PAPER = 2
+FIGURES_WEIGHT = 0.75  # of passages that list data sets and results, where the question does not ask for such
+_ASKS_FOR_FIGURES = re.compile(
+    r"\b(?:data ?sets?|corpus|backbones?|architectures?|encoders?|trained on|evaluated on|results?|scores?|accuracy|auc"
+    r"|dice|iou|bleu|rouge|f1|sensitivity|specificity|metrics?|how (?:much|many|well)|per ?cent|points?|numbers?)\b"
+    r"|\d\s*%",
+    re.IGNORECASE,
+)
 QUERY_LIMIT = 2000  # characters; the embedder reads the first 256 word pieces anyway
 THREADS = 1  # torch threads of a worker: several workers share the cores
 
 
 @dataclass(slots=True)
 class _Engine:
-    """What is kept between searches: the opened index, the embedder, the names of the papers in the index."""
+    """What is kept between searches: the opened index, the embedder, the names of the papers in the index, and which
+    passages (by key) list data sets and results."""
 
     index: Index
     embedder: Embedder
     names: Names
+    lists: frozenset[int] = frozenset()
 
 
 @dataclass(slots=True)
@@ -130,6 +140,8 @@ def _opened() -> _Engine:
             _engine = _Engine(index, embedder, Names([]))
         if _engine.names.papers != _engine.index.build.papers:
             _engine.names = Names(Paper.objects.values_list("pk", "key", "title", "model_name", "annotation"))
+            lists = Passage.objects.filter(kind=Passage.Kind.RESULTS).values_list("pk", flat=True)
+            _engine.lists = frozenset(lists)
         return _engine
 
 
@@ -164,7 +176,9 @@ def _rank(asked: _Asked, allowed: set[int] | None) -> None:
     parts, parts_sparse, _ = _rankings(index.passages, vector, words, allowed)
     asked.cosine = cosine
     asked.paper_of = {int(index.passages.ids[at]): int(index.passages.papers[at]) for at in parts.keys() | parts_sparse}
-    asked.passages = {int(index.passages.ids[at]): score for at, score in _fuse(parts, parts_sparse).items()}
+    fused = {int(index.passages.ids[at]): score for at, score in _fuse(parts, parts_sparse).items()}
+    lists = asked.engine.lists if not _ASKS_FOR_FIGURES.search(asked.query) else frozenset[int]()
+    asked.passages = {key: score * (FIGURES_WEIGHT if key in lists else 1.0) for key, score in fused.items()}
     best: dict[int, float] = {}
     for at, score in parts.items():
         paper = int(index.passages.papers[at])

@@ -63,11 +63,19 @@ def paper(request: HttpRequest, key: str) -> HttpResponse:
 
 
 def _rows(papers: Iterable[Paper], found: catalogue.Found) -> list[Row]:
-    """The papers of one page; of a ranked search each with the passage that speaks best to the question."""
-    best = {hit.key: hit.passage_ids[0] for hit in found.result.results if hit.passage_ids} if found.result else {}
-    wanted = [best[paper.key] for paper in papers if paper.key in best]
+    """The papers of one page; of a ranked search each with the passage that speaks best to the question.
+
+    Prose before lists: data sets and figures lead only where nothing of the annotation was found.
+    """
+    found_ids = {hit.key: hit.passage_ids for hit in found.result.results} if found.result else {}
+    wanted = [passage for paper in papers for passage in found_ids.get(paper.key, ())]
     passages = Passage.objects.in_bulk(wanted)
-    return [Row.of(paper, passages.get(best.get(paper.key, 0))) for paper in papers]
+    rows = []
+    for paper in papers:
+        best = [passages[pk] for pk in found_ids.get(paper.key, ()) if pk in passages]
+        best.sort(key=lambda passage: passage.kind != Passage.Kind.ANNOTATION)
+        rows.append(Row.of(paper, best[0] if best else None))
+    return rows
 
 
 def _labels(paper: Paper) -> list[tuple[str, list[tuple[Term, str, str]]]]:

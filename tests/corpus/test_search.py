@@ -106,6 +106,13 @@ def test_passages_carry_a_sentence_that_stands_in_them() -> None:
     assert all(papers.count(paper) <= 2 for paper in papers)
 
 
+def test_lists_of_data_sets_come_first_only_when_asked_for() -> None:
+    prose = retrieve.passages("hallucinated findings in reports", limit=3)
+    assert {hit.passage.kind for hit in prose} == {Passage.Kind.ANNOTATION}
+    figures = retrieve.passages("What Dice does LViT reach on QaTa-COV19?", limit=3)
+    assert figures[0].passage.kind == Passage.Kind.RESULTS
+
+
 def test_passages_can_be_asked_of_some_papers_only() -> None:
     hits = retrieve.passages("training data", keys=["wu2023medklip", "lai2026medr1"])
     assert {hit.passage.paper.key for hit in hits} == {"wu2023medklip", "lai2026medr1"}
