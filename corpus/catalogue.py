@@ -9,7 +9,8 @@ from typing import Any
 from django.db.models import Count, Max, Min, QuerySet
 
 from corpus import client
-from corpus.models import Label, Paper, Passage
+from corpus.lexicon import content_words, read_facets
+from corpus.models import Label, Paper, PaperQuerySet, Passage
 from corpus.results import LABEL_FACETS, Facets, SearchResult
 from corpus.vocabulary import Term, term, terms
 from inference.errors import Unavailable
@@ -62,7 +63,7 @@ def facets_of(
 def find(q: str, facets: Facets, timeout: float = 5.0, *, read: bool = True, limit: int = RANKED) -> Found:
     """The papers for a question and facets; without a question, all that fulfil the facets, newest first.
 
-    When the corpus worker does not answer, falls back to papers that contain every word, and says why.
+    When the corpus worker does not answer, falls back to what needs no model, unranked, and says why.
     """
     papers = Paper.objects.filter_facets(facets).prefetch_related("labels")
     if not q.strip():
@@ -70,10 +71,18 @@ def find(q: str, facets: Facets, timeout: float = 5.0, *, read: bool = True, lim
     try:
         result = client.search(q, facets, limit, timeout, read=read)
     except Unavailable as error:
-        return Found(list(papers.matching_words(q)[:limit]), reason=str(error))
+        return _plainly(papers, q, read, str(error), limit)
     rows = {paper.key: paper for paper in papers.filter(key__in=[hit.key for hit in result.results])}
     ordered = [rows[hit.key] for hit in result.results if hit.key in rows]
     return Found(ordered, ranked=True, result=result)
+
+
+def _plainly(papers: PaperQuerySet, q: str, read: bool, reason: str, limit: int) -> Found:
+    """Without ranking: the papers of the facets that the question states, or else those with all of its words."""
+    if read and (stated := read_facets(q)):
+        named = SearchResult(facets=stated.as_dict())
+        return Found(list(papers.filter_facets(stated)[:limit]), reason=reason, result=named)
+    return Found(list(papers.matching_words(" ".join(content_words(q)))[:limit]), reason=reason)
 
 
 def choices(papers: Iterable[Paper], chosen: Facets) -> dict[str, list[Choice]]:

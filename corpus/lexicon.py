@@ -56,6 +56,12 @@ def read_facets(query: str) -> Facets:
     return Facets.from_dict(found | {"year_min": year_min, "year_max": year_max})
 
 
+def content_words(query: str) -> list[str]:
+    """The words of a question that say what it is about; all of them when none does."""
+    words = query.split()
+    return [word for word in words if word.strip(".,;:?!\"'").lower() not in _FILLER] or words
+
+
 def _take_years(text: str) -> tuple[str, tuple[int | None, int | None]]:
     """The text without its statement about years, and the bounds that it states."""
     for pattern, low, high in _RANGES:

@@ -147,10 +147,13 @@ def test_without_a_worker_words_are_matched_and_the_page_says_so(
         raise Unavailable("The literature worker did not answer in time; try again in a moment.")
 
     monkeypatch.setattr(corpus_client, "search", nobody)
-    page = text(reader.get("/literature/?q=diabetic+retinopathy"))
+    page = text(reader.get("/literature/?q=papers+about+diabetic+retinopathy"))
     assert "did not answer in time" in page
-    assert "every word" in page
+    assert "contain its every word" in page
     assert 0 < count(page) == Paper.objects.matching_words("diabetic retinopathy").count()
+    page = text(reader.get("/literature/?q=3D+CT+report+generation+since+2025"))
+    assert "with the labels that the question states" in page
+    assert count(page) == 7
 
 
 def test_what_people_type_is_never_markup(reader: Client) -> None:
