@@ -28,9 +28,10 @@ def _postgres() -> Iterator[BaseCheckpointSaver[str]]:
     from psycopg.rows import dict_row
 
     parameters = {**connection.get_connection_params(), "row_factory": dict_row, "autocommit": True}
+    parameters["prepare_threshold"] = 0  # what LangGraph asks for; Django names it too
     parameters.pop("cursor_factory", None)
     parameters.pop("context", None)
-    with Connection.connect(**parameters, prepare_threshold=0) as database:
+    with Connection.connect(**parameters) as database:
         yield PostgresSaver(database)
 
 
