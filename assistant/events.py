@@ -4,6 +4,7 @@ An event is recorded as a row (`assistant.models.Event`): kind, payload, and a n
 Any process can read the rows and get the same transcript. This module imports nothing of ours.
 """
 
+import re
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 from typing import Any, ClassVar
@@ -84,8 +85,23 @@ AgentEvent = TextDelta | TextRestarted | ToolRequested | ToolStarted | ToolFinis
 LAST = frozenset({Answered.kind, Stopped.kind})
 
 
+UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
+
+
+def storable(value: Any) -> Any:
+    """JSON without what PostgreSQL refuses to keep: NUL and lone halves of surrogate pairs. Models do send them."""
+    if isinstance(value, str):
+        return UNSTORABLE.sub("", value)
+    if isinstance(value, dict):
+        return {storable(key): storable(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [storable(item) for item in value]
+    return value
+
+
 def payload(event: AgentEvent) -> dict[str, Any]:
-    return asdict(event)
+    body: dict[str, Any] = storable(asdict(event))
+    return body
 
 
 @dataclass(slots=True)

@@ -29,7 +29,8 @@ log = logging.getLogger("lightbox.runs")
 
 RETRY_ENQUEUE = 15.0  # seconds after which the sweep enqueues a waiting step again
 FLUSH_SECONDS = 0.04  # words are written this often: a row for every token would slow a fast model
-MODEL_SILENCE = 180.0  # seconds a model may say nothing before its run is given up
+MODEL_SILENCE = 270.0  # seconds a step may write nothing; longer than the chat model's own time-out with its retry
+EMPTY = "The chat model gave an empty answer. Ask again, in other words."
 GUIDE = "guide"
 STOPPED = "Stopped. What had been said by then is kept."
 
@@ -56,13 +57,12 @@ def ask(conversation: Conversation, text: str, images: list[Image]) -> Run:
         raise Refused(f"One question can carry at most {settings.IMAGES_PER_MESSAGE} images.")
     try:
         with transaction.atomic():
-            Conversation.objects.select_for_update().get(pk=conversation.pk)
-            message = conversation.add(Message.USER, text, images)
-            run = conversation.runs.create(
-                message=message, chat_model=settings.CHAT_MODEL, lease_until=lease(RETRY_ENQUEUE)
-            )
+            current = Conversation.lock(conversation.pk)  # an answer may have come since the caller read the row
+            if current is None:
+                raise Refused("This chat has been deleted.")
+            message = current.add(Message.USER, text, images)
+            run = current.runs.create(message=message, chat_model=settings.CHAT_MODEL, lease_until=lease(RETRY_ENQUEUE))
     except IntegrityError as error:
-        conversation.refresh_from_db()
         raise Busy from error
     tasks.enqueue(tasks.advance_run, run.pk)
     return run
@@ -74,7 +74,8 @@ def advance(run_id: str) -> None:
     if run is None:
         return
     try:
-        with Heartbeat(lambda: _holds(run), every=settings.RUN_LEASE / 3, limit=MODEL_SILENCE):
+        every = settings.RUN_LEASE / 3
+        with Heartbeat(lambda: _holds(run), every, limit=MODEL_SILENCE, sign=lambda: run.last_seq):
             _step(run)
     except Superseded:
         log.info("%s was taken over or stopped", run)
@@ -132,7 +133,7 @@ def _fall_back(run: Run, error: Exception) -> None:
         raise error
     log.warning("%s: %s", run, error, exc_info=error.__cause__)
     name = ChatSetting.parse(run.chat_model).label
-    run.chat_model, run.note = GUIDE, f"{name} did not answer, so the guide wrote this answer."
+    run.chat_model, run.note = GUIDE, f"{name[:200]} did not answer, so the guide wrote this answer."
     run.leave(Run.QUEUED, retry_after=RETRY_ENQUEUE)
     tasks.enqueue(tasks.advance_run, run.pk)
 
@@ -189,9 +190,9 @@ def _new_call(run: Run, request: events.ToolRequested) -> ToolCall:
     call = ToolCall(
         run=run,
         number=last + 1,
-        call_id=request.call_id,
-        name=request.name,
-        arguments=request.arguments,
+        call_id=events.storable(request.call_id),
+        name=events.storable(request.name)[:60],
+        arguments=events.storable(request.arguments),
         lease_until=lease(RETRY_ENQUEUE),
     )
     if line := tools.check_arguments(request.name, request.arguments):
@@ -208,8 +209,9 @@ def _new_call(run: Run, request: events.ToolRequested) -> ToolCall:
 def _answer(run: Run) -> None:
     text = run.transcript().text
     with transaction.atomic():
+        Conversation.lock(run.conversation_id)
         run.hold()
-        run.answer = _message(run, text, note=run.note)
+        run.answer = _message(run, text, note=run.note or ("" if text else EMPTY))
         run.leave(Run.DONE, events.Answered(text))
     tasks.enqueue(tasks.forget_checkpoint, run.pk)
 
@@ -223,6 +225,7 @@ def _message(run: Run, text: str, note: str = "") -> Message:
 def _end(run: Run, state: str, line: str) -> None:
     """End a run that we hold without an answer; what was said stays."""
     with transaction.atomic():
+        Conversation.lock(run.conversation_id)
         run.hold()
         run.answer = _message(run, run.transcript().text, note=line)
         run.tool_calls.unfinished().update(state=ToolCall.CANCELLED, finished_at=timezone.now())
@@ -237,6 +240,7 @@ def cancel(run: Run) -> bool:
 
 def _end_from_outside(run: Run, state: str, line: str) -> bool:
     with transaction.atomic():
+        Conversation.lock(run.conversation_id)
         seized = Run.objects.seize(run.pk)
         if seized is None:
             return False
@@ -272,6 +276,8 @@ def call_tool(call_id: str) -> None:
     try:
         with transaction.atomic():
             run = Run.lock(call.run_id)
+            if not call.still_mine().exists():
+                return  # stopped since the claim: nothing is written after the end
             assert call.started_at is not None
             run.append(events.ToolStarted(call.number, call.started_at.isoformat()))
         with Heartbeat(call.renew, every=settings.TOOL_LEASE / 3, limit=settings.TOOL_TIMEOUT):
@@ -315,7 +321,7 @@ def _resume(run: Run) -> bool:
 def _keep_artifacts(call: ToolCall, run: Run, outcome: tools.Outcome) -> None:
     for number, new in enumerate(outcome.artifacts, 1):
         artifact = Artifact(
-            tool_call=call, image=new.image, number=number, kind=new.kind, label=new.label, data=new.data
+            tool_call=call, image=new.image, number=number, kind=new.kind, label=new.label[:120], data=new.data
         )
         if new.png is not None:
             artifact.file.save(f"{new.kind}.png", ContentFile(new.png), save=False)

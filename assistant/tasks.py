@@ -25,7 +25,8 @@ def advance_run(run_id: str) -> None:
     runs.advance(run_id)
 
 
-@shared_task(name="assistant.call_tool")
+# The sweep gives up a tool that hangs; then its child is killed too, or the next calls would wait behind it for ever.
+@shared_task(name="assistant.call_tool", time_limit=settings.TOOL_TIMEOUT + 2 * settings.TOOL_LEASE)
 def call_tool(call_id: str) -> None:
     from assistant import runs
 

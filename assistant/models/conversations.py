@@ -40,6 +40,15 @@ class Conversation(models.Model):
     def __str__(self) -> str:
         return self.title or "New chat"
 
+    @classmethod
+    def lock(cls, conversation_id: uuid.UUID) -> "Conversation | None":
+        """The conversation as it is now, with other writers kept out until the transaction ends; None when deleted.
+
+        Whoever locks a run as well locks its conversation first: taken in two orders, the locks would wait for each
+        other.
+        """
+        return cls.objects.select_for_update(no_key=True).filter(pk=conversation_id).first()
+
     def branch(self) -> list["Message"]:
         """The active branch, oldest first."""
         by_id = {m.pk: m for m in self.messages.prefetch_related("images").order_by("created_at")}
@@ -57,15 +66,18 @@ class Conversation(models.Model):
             ConversationImage.attach(self, image)
             message.images.add(image)
         self.active_leaf = message
+        changed = ["active_leaf", "updated_at"]
         if not self.title and role == Message.USER:
             self.title = title_of(text) or (images[0].name[:120] if images else "")
-        self.save(update_fields=["active_leaf", "title", "updated_at"])
+            changed.append("title")  # only then: the user may rename the chat meanwhile
+        self.save(update_fields=changed)
         return message
 
     def delete_with_files(self) -> None:
         """The conversation, its artifacts' files, and the images that no other conversation shows."""
-        images = list(Image.objects.filter(conversationimage__conversation=self))
         with transaction.atomic():
+            Conversation.lock(self.pk)  # nobody adds to what is being deleted
+            images = list(Image.objects.filter(conversationimage__conversation=self))
             for run in self.runs.all():
                 run.delete_files()
             self.delete()

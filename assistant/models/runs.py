@@ -35,6 +35,7 @@ class RunQuerySet(models.QuerySet["Run"]):
     def active(self) -> "RunQuerySet":
         return self.filter(state__in=Run.ACTIVE)
 
+    @transaction.atomic  # the row that is read is the one that was taken, with its attempt number
     def claim(self, run_id: uuid.UUID | str) -> "Run | None":
         """Take the run if it waits for a worker; None when somebody else has it or it is over."""
         taken = self.filter(pk=run_id, state=Run.QUEUED).update(
@@ -165,6 +166,7 @@ class ToolCallQuerySet(models.QuerySet["ToolCall"]):
     def unfinished(self) -> "ToolCallQuerySet":
         return self.filter(state__in=ToolCall.UNFINISHED)
 
+    @transaction.atomic
     def claim(self, call_id: uuid.UUID | str) -> "ToolCall | None":
         """Take the call if nobody has it; None once it is taken, finished or its run is over."""
         taken = self.filter(pk=call_id, state=ToolCall.REQUESTED, run__in=Run.objects.active()).update(

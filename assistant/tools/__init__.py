@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 from pydantic import ValidationError
 
+from assistant.events import storable
 from assistant.models import ToolCall
 from assistant.tools import ask_image, classify, describe_image, draft_report, search_literature, segment
 from assistant.tools.base import Context, Declined, NewArtifact, Tool, ToolResult
@@ -88,14 +89,16 @@ def failed(line: str) -> Outcome:
 
 
 def _done(result: ToolResult) -> Outcome:
-    kept = {
-        "summary": result.summary,
-        "statements": [s.as_dict() for s in result.statements],
-        "notes": result.notes,
-        "passages": result.passages,
-        "answerable": result.answerable,
-    }
-    return Outcome(ToolCall.DONE, result.summary, _for_model(kept), result.model, kept, result.artifacts)
+    kept: dict[str, Any] = storable(
+        {
+            "summary": result.summary,
+            "statements": [s.as_dict() for s in result.statements],
+            "notes": result.notes,
+            "passages": result.passages,
+            "answerable": result.answerable,
+        }
+    )
+    return Outcome(ToolCall.DONE, kept["summary"], _for_model(kept), result.model[:200], kept, result.artifacts)
 
 
 def _ended(state: str, line: str) -> Outcome:

@@ -11,7 +11,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 
 class Command(BaseCommand):
-    help = "Add an account. The password is asked for, or read as one line from standard input when that is no terminal."
+    help = "Add an account. The password is asked for, or read as a line from standard input when that is no terminal."
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("name")
