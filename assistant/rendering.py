@@ -137,7 +137,9 @@ def run_html(run: Run) -> SafeString:
 
 def end_html(run_id: uuid.UUID) -> SafeString:
     """The last message of a stream: the finished answer, and what else on the page depends on it."""
-    run = Run.objects.select_related("conversation", "answer").get(pk=run_id)
+    run = Run.objects.select_related("conversation", "answer", "message").filter(pk=run_id).first()
+    if run is None:  # its chat was deleted meanwhile
+        return mark_safe("")
     beside = render_to_string("assistant/after_run.html", {"conversation": run.conversation, "oob": True})
     sources = render_to_string("assistant/pane_sources.html", pane.sources_pane(run.answer) | {"oob": True})
     html = [finished_html(run, run.transcript(), oob=True), beside, pane_html(run.conversation, oob=True)]
@@ -179,7 +181,7 @@ def turns(conversation: Conversation) -> list[Turn]:
     branch = conversation.branch()
     runs: dict[uuid.UUID, list[Run]] = {}
     answered: set[uuid.UUID] = set()
-    for run in conversation.runs.select_related("answer", "conversation"):
+    for run in conversation.runs.select_related("answer", "conversation", "message"):
         runs.setdefault(run.message_id, []).append(run)
         if run.answer_id:
             answered.add(run.answer_id)

@@ -5,6 +5,7 @@ from datetime import timedelta
 from typing import Any
 
 from django import template
+from django.conf import settings
 from django.utils import timezone
 from django.utils.safestring import SafeString
 
@@ -72,6 +73,12 @@ def by_day(conversations: Iterable[Conversation]) -> list[tuple[str, list[Conver
             name = "Last week" if day > today - timedelta(days=7) else "Earlier"
         groups.setdefault(name, []).append(conversation)
     return list(groups.items())
+
+
+@register.simple_tag
+def upload_limit() -> int:
+    """Bytes: the page says that a file is too large before it is sent."""
+    return int(settings.UPLOAD_LIMIT)
 
 
 @register.filter

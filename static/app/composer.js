@@ -72,6 +72,11 @@ function lineOf(xhr) {
 }
 
 function upload(file) {
+  const limit = Number(form.dataset.limit);
+  if (file.size > limit) {
+    error.textContent = `${file.name}: this file is larger than the limit of ${Math.floor(limit / 2 ** 20)} MB.`;
+    return;
+  }
   const { row, progress } = waiting(file.name || "pasted image");
   const body = new FormData();
   body.append("file", file);

@@ -10,6 +10,16 @@ function select(tab) {
     button.setAttribute("aria-selected", String(button.dataset.tab === tab));
 }
 
+const roomForBoth = () =>
+  matchMedia("(min-width: 1100px) and (min-height: 780px)").matches && document.getElementById("viewer") !== null;
+
+// With room for both, a source opens under the image instead of in its place.
+function open(what) {
+  const beside = what === "sources" && pane.dataset.tab === "image" && roomForBoth();
+  if (beside) pane.dataset.split = "1";
+  else select(what);
+}
+
 const narrow = () => matchMedia("(max-width: 759px)").matches;
 
 document.addEventListener("lightbox:tab", (event) => select(event.detail));
@@ -35,7 +45,7 @@ document.addEventListener("click", (event) => {
     for (const chip of document.querySelectorAll("#messages [aria-current]")) chip.removeAttribute("aria-current");
     link.setAttribute("aria-current", "true");
   }
-  select(targetOf(link));
+  open(targetOf(link));
   if (narrow()) document.dispatchEvent(new CustomEvent("lightbox:show", { detail: targetOf(link) }));
 });
 
@@ -57,6 +67,7 @@ for (const [name, on] of [["mouseover", true], ["mouseout", false], ["focusin", 
 // Esc: back to the line the evidence was opened from.
 document.addEventListener("lightbox:back", () => {
   if (narrow()) document.dispatchEvent(new CustomEvent("lightbox:show", { detail: "chat" }));
+  delete pane.dataset.split;
   if (!opener) return;
   opener.removeAttribute("aria-current");
   const still = opener.isConnected ? opener : document.querySelector(`#messages a[href='${opener.getAttribute("href")}']`);

@@ -75,6 +75,14 @@ def test_stop_works_within_two_seconds_and_keeps_what_was_said(slow_page):
     assert words(slow_page) == found
 
 
+def test_a_stopped_question_is_asked_again_with_one_click(slow_page):
+    begin(slow_page)
+    slow_page.get_by_role("button", name="Stop").click()
+    slow_page.get_by_role("button", name="Ask again").click()
+    expect(slow_page.locator(".question")).to_have_count(2)
+    finish(slow_page)
+
+
 def test_a_reader_who_scrolled_up_is_left_alone_and_one_at_the_end_is_taken_along(slow_page):
     slow_page.set_viewport_size({"width": 1200, "height": 420})
     begin(slow_page)
