@@ -23,6 +23,8 @@ class PaperQuerySet(models.QuerySet["Paper"]):
         """The papers for which every stated value holds: exact labels, years inclusive. No facets: all papers."""
         papers = self
         for facet, values in facets.labels().items():
+            if any("\0" in value for value in values):
+                return papers.none()  # PostgreSQL refuses the question, SQLite would say the same in effect
             for value in values:  # one subquery each: a paper may carry both labels in two rows
                 papers = papers.filter(pk__in=Label.objects.filter(facet=facet, value=value).values("paper_id"))
         if facets.year_min is not None:
@@ -34,7 +36,7 @@ class PaperQuerySet(models.QuerySet["Paper"]):
     def matching_words(self, query: str) -> PaperQuerySet:
         """The papers whose title, name, key or annotation contains every word of the query: the plain SQL search."""
         papers = self
-        for word in query.split():
+        for word in query.replace("\0", " ").split():
             papers = papers.filter(
                 models.Q(title__icontains=word)
                 | models.Q(model_name__icontains=word)

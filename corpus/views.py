@@ -50,7 +50,8 @@ def browse(request: HttpRequest) -> HttpResponse:
 @require_safe
 def paper(request: HttpRequest, key: str) -> HttpResponse:
     """One paper: what is known of it, and the passages that answers cite."""
-    found = get_object_or_404(Paper.objects.prefetch_related("labels", "passages"), key=key)
+    papers = Paper.objects.prefetch_related("labels", "passages")
+    found = get_object_or_404(papers, key=key.replace("\0", " "))  # PostgreSQL has no NUL in texts
     passages = list(found.passages.all())
     context = {
         "paper": found,

@@ -101,6 +101,7 @@ def test_years_are_inclusive_and_nonsense_is_ignored(reader: Client) -> None:
     assert count(text(reader.get("/literature/?year_min=abc&year_max=-3&page=zzz&read=maybe"))) == 220
     assert count(text(reader.get("/literature/?task=no-such-task"))) == 0
     assert count(text(reader.get("/literature/?page=9999999"))) == 220
+    assert count(text(reader.get("/literature/?task=%00"))) == 0
 
 
 def test_labels_are_written_for_people(reader: Client) -> None:
@@ -192,6 +193,7 @@ def test_a_retired_passage_still_opens(reader: Client) -> None:
 
 def test_an_unknown_paper_is_404_and_nothing_can_be_posted(reader: Client) -> None:
     assert reader.get("/literature/nobody2020nothing/").status_code == 404
+    assert reader.get("/literature/%00/").status_code == 404
     assert reader.post("/literature/").status_code == 405
 
 
