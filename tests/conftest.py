@@ -41,8 +41,8 @@ OUR_SETTINGS = (
 def _own_environment() -> None:
     if __name__ != "tests.conftest":
         raise pytest.UsageError(f"tests/conftest.py was imported as {__name__}: each test folder needs an __init__.py.")
-    if os.environ.get("DJANGO_SETTINGS_MODULE", "assistant.settings") != "assistant.settings":
-        raise pytest.UsageError("Unset DJANGO_SETTINGS_MODULE: the tests run on assistant.settings.")
+    if "DJANGO_SETTINGS_MODULE" in os.environ:  # pytest-django has read the settings then, with the user's own data
+        raise pytest.UsageError("Unset DJANGO_SETTINGS_MODULE: the tests name their settings themselves.")
     for name in OUR_SETTINGS:
         os.environ.pop(name, None)
     data = Path(tempfile.mkdtemp(prefix="lightbox-test-"))
@@ -96,10 +96,13 @@ def _start_valkey(data: Path) -> str:
 _own_environment()
 
 
-def pytest_configure() -> None:
+def pytest_configure(config: pytest.Config) -> None:
     import django
 
     django.setup()
+    if config.getoption("numprocesses", None) and "PYTEST_XDIST_WORKER" not in os.environ:
+        # This process only hands out tests; those that run them inherit its environment, and must not find it there.
+        del os.environ["DJANGO_SETTINGS_MODULE"]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 import yaml
+from django.conf import settings
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
@@ -69,9 +70,9 @@ def test_cpu_and_gpu_never_meet() -> None:
 
 
 def test_every_setting_is_in_the_readme() -> None:
-    settings = (ROOT / "assistant" / "settings.py").read_text()
+    read = (ROOT / "assistant" / "settings.py").read_text()
     serve = (ROOT / "assistant" / "management" / "commands" / "serve.py").read_text()
-    names = set(re.findall(r'env(?:\.\w+)?\(\s*"([A-Z_]+)"', settings))
+    names = set(re.findall(r'env(?:\.\w+)?\(\s*"([A-Z_]+)"', read))
     names |= set(re.findall(r'os\.environ\.get\("([A-Z_]+)"', serve + (ROOT / "assistant/supervisor.py").read_text()))
     table = "\n".join(line for line in (ROOT / "README.md").read_text().splitlines() if line.startswith("| `"))
     assert {name for name in names if f"`{name}`" not in table} == set()
@@ -88,6 +89,12 @@ def test_every_target_has_its_line_of_help(target: str) -> None:
 def test_the_licence_is_apache_2() -> None:
     assert project()["license"] == "Apache-2.0"
     assert "Apache License" in (ROOT / "LICENSE").read_text()
+
+
+def test_each_process_of_a_test_run_has_data_and_a_queue_of_its_own() -> None:
+    assert str(settings.DATA_DIR) == os.environ["LIGHTBOX_DATA"]
+    assert os.environ["REDIS_URL"] == settings.REDIS_URL
+    assert settings.DATA_DIR != settings.BASE_DIR / "var"
 
 
 # Containers. No engine runs here, so what can be read is read.
