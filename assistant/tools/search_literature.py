@@ -59,15 +59,19 @@ def _best_per_paper(hits: list["PassageHit"], keys: list[str]) -> list[dict[str,
     return [_passage(best[key]) for key in keys if key in best]
 
 
+def _words(value: Any) -> str:
+    return " + ".join(value) if isinstance(value, list) else str(value)
+
+
 def run(context: Context, arguments: SearchArguments) -> ToolResult:
     from corpus import retrieve
 
     facets = _facets(arguments)
     found: SearchResult = retrieve.search(arguments.query, facets, limit=arguments.limit)
     keys = [hit.key for hit in found.results]
-    hits = retrieve.passages(arguments.query, facets, limit=8 * arguments.limit) if keys else []
+    hits = retrieve.passages(arguments.query, facets, limit=2 * arguments.limit, keys=keys) if keys else []
     passages = _best_per_paper(hits, keys) if found.answerable else []
-    stated = ", ".join(f"{name}: {value}" for name, value in found.facets.items())
+    stated = ", ".join(_words(value) for value in found.facets.values())
     return ToolResult(
         summary=f"{len(passages)} papers" + (f" ({stated})" if stated else "")
         if passages
