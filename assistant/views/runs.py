@@ -9,7 +9,7 @@ from django.http import HttpRequest, HttpResponse, HttpResponseNotFound, Streami
 from django.http.response import HttpResponseBase
 from django.shortcuts import get_object_or_404, render
 from django.urls import reverse
-from django.views.decorators.http import require_POST, require_safe
+from django.views.decorators.http import require_GET, require_POST, require_safe
 
 from assistant import events, follow, rendering, runs
 from assistant.models import Run, ToolCall
@@ -30,6 +30,7 @@ def cursor(request: HttpRequest) -> int:
 
 
 @login_required
+@require_GET
 async def run_events(request: HttpRequest, run_id: uuid.UUID) -> HttpResponseBase:
     user = await request.auser()
     run = await Run.objects.visible_to(user).select_related("conversation", "answer").filter(pk=run_id).afirst()

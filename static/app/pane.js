@@ -45,6 +45,7 @@ document.addEventListener("click", (event) => {
     for (const chip of document.querySelectorAll("#messages [aria-current]")) chip.removeAttribute("aria-current");
     link.setAttribute("aria-current", "true");
   }
+  if (targetOf(link) === "image") chosen = true;
   open(targetOf(link));
   if (narrow()) document.dispatchEvent(new CustomEvent("lightbox:show", { detail: targetOf(link) }));
 });
@@ -54,6 +55,22 @@ document.addEventListener("htmx:afterSettle", (event) => {
   const panel = document.getElementById("pane-sources");
   panel.scrollTop = 0;
   panel.querySelector("mark")?.scrollIntoView({ block: "nearest" });
+});
+
+// What an answer sends for the pane never takes away what the reader has opened, nor draws the same again.
+let chosen = false; // an image or mask picked by hand since the last question
+const layersOf = (root) => [...root.querySelectorAll("[data-layer]")].map((box) => box.dataset.layer).join();
+document.addEventListener("htmx:oobBeforeSwap", (event) => {
+  const { target, fragment } = event.detail;
+  if (target.id === "pane-sources" && document.getElementById("evidence")) event.detail.shouldSwap = false;
+  if (target.id !== "pane-image") return;
+  const image = (root) => root.querySelector("#viewer")?.dataset.image;
+  const same = image(target) === image(fragment) && layersOf(target) === layersOf(fragment);
+  if (same || (chosen && image(target) !== image(fragment))) event.detail.shouldSwap = false;
+  else if (!same && pane.dataset.tab === "sources" && !document.getElementById("evidence")) select("image");
+});
+document.getElementById("composer").addEventListener("htmx:beforeRequest", () => {
+  chosen = false;
 });
 
 function light(event, on) {

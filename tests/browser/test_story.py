@@ -206,6 +206,36 @@ def test_the_masks_go_and_come_back_with_one_key(open_page):
     expect(page.locator(".overlay").first).to_be_visible()
 
 
+def test_a_source_that_is_open_stays_open_while_the_next_answer_comes(open_page):
+    page = open_page()
+    page.goto("/")
+    page.fill("#text", STRATEGY)
+    page.keyboard.press("Enter")
+    page.wait_for_url("**/chats/*/")
+    done(page)
+    page.locator("#messages .chip-passage").nth(1).click()
+    expect(page.locator("#evidence[data-n='2'] mark")).to_be_visible()
+    quote = page.locator("#evidence mark").inner_text()
+    ask(page, "Which models answer visual questions about pathology?")
+    assert page.locator("#evidence mark").inner_text() == quote
+
+
+def test_masks_appear_beside_the_chat_as_soon_as_they_are_made(open_page):
+    page = open_page()
+    page.goto("/")
+    page.fill("#text", "Hello")
+    page.keyboard.press("Enter")
+    page.wait_for_url("**/chats/*/")
+    done(page)
+    expect(page.locator("#viewer")).to_have_count(0)
+    drop(page, RADIOGRAPH)
+    expect(page.locator(".attachment input[name=images]")).to_have_count(1, timeout=30_000)
+    ask(page, "Segment the lungs")
+    expect(page.locator("#viewer")).to_be_visible()
+    expect(page.locator(".overlay")).to_have_count(2)
+    expect(page.locator(".overlay").first).to_be_visible()
+
+
 def test_a_bad_file_says_so_in_place_and_the_text_stays(open_page, tmp_path):
     bad = tmp_path / "notes.dcm"
     bad.write_text("not an image")
