@@ -3,14 +3,16 @@
 import json
 import uuid
 from collections.abc import AsyncIterator
+from contextlib import aclosing
 from typing import Any
 
 from django.contrib.auth.decorators import login_required
 from django.contrib.auth.models import User
 from django.core.exceptions import RequestDataTooBig
-from django.http import FileResponse, HttpRequest, HttpResponse, JsonResponse, StreamingHttpResponse
+from django.http import Http404, HttpRequest, HttpResponse, JsonResponse, StreamingHttpResponse
 from django.shortcuts import get_object_or_404
-from ninja import File, NinjaAPI, Schema, Swagger
+from ninja import File, NinjaAPI, Schema, Status, Swagger
+from ninja.errors import ValidationError
 from ninja.files import UploadedFile
 from ninja.security import HttpBearer
 from pydantic import Field
@@ -23,6 +25,7 @@ from corpus import catalogue
 from inference.errors import InferenceError, Unavailable
 
 TEXT_LIMIT = 1_000_000  # characters a client may send at all; `runs.ask` has the real limit and says so
+LAST_NUMBER = 10**9
 
 
 class Bearer(HttpBearer):
@@ -55,6 +58,13 @@ def _line(request: HttpRequest, error: Exception, status: int) -> HttpResponse:
 @api.exception_handler(InferenceError)
 def _inference(request: HttpRequest, error: InferenceError) -> HttpResponse:
     return _line(request, error, 503 if isinstance(error, Unavailable) else 422)
+
+
+@api.exception_handler(ValidationError)
+def _not_valid(request: HttpRequest, error: ValidationError) -> HttpResponse:
+    """One line, as for every other refusal; where in the request, then what is wrong there."""
+    wrong = [f"{'.'.join(map(str, e['loc'][1:])) or 'request'}: {e['msg']}" for e in error.errors]
+    return _line(request, Exception("; ".join(wrong)[:500]), 422)
 
 
 @api.exception_handler(uploads.TooLarge)
@@ -90,8 +100,8 @@ class ImageOut(Schema):
 
 
 @api.post("/images", response={201: ImageOut}, summary="Upload a PNG, JPEG or single-frame DICOM")
-def create_image(request: HttpRequest, file: File[UploadedFile]) -> tuple[int, Image]:
-    return 201, uploads.store(user_of(request), file)
+def create_image(request: HttpRequest, file: File[UploadedFile]) -> Status[Image]:
+    return Status(201, uploads.store(user_of(request), file))
 
 
 class Created(Schema):
@@ -99,8 +109,8 @@ class Created(Schema):
 
 
 @api.post("/conversations", response={201: Created}, summary="Start a conversation")
-def create_conversation(request: HttpRequest) -> tuple[int, Conversation]:
-    return 201, Conversation.objects.create(owner=user_of(request))
+def create_conversation(request: HttpRequest) -> Status[Conversation]:
+    return Status(201, Conversation.objects.create(owner=user_of(request)))
 
 
 class MessageIn(Schema):
@@ -114,12 +124,12 @@ class Asked(Schema):
 
 
 @api.post("/conversations/{uuid:conversation_id}/messages", response={202: Asked}, summary="Ask; the answer is a run")
-def create_message(request: HttpRequest, conversation_id: uuid.UUID, body: MessageIn) -> tuple[int, Asked]:
+def create_message(request: HttpRequest, conversation_id: uuid.UUID, body: MessageIn) -> Status[Asked]:
     user = user_of(request)
     conversation = get_object_or_404(Conversation.objects.visible_to(user), pk=conversation_id)
     images = [get_object_or_404(Image.objects.visible_to(user), pk=key) for key in dict.fromkeys(body.images)]
     run = runs.ask(conversation, body.text, images)
-    return 202, Asked(message_id=run.message_id, run_id=run.pk)
+    return Status(202, Asked(message_id=run.message_id, run_id=run.pk))
 
 
 class CitationOut(Schema):
@@ -223,27 +233,35 @@ def cancel_run(request: HttpRequest, run_id: uuid.UUID) -> RunOut:
 @api.get("/runs/{uuid:run_id}/events", summary="Server-sent events of a run after number N, then live")
 def read_events(request: HttpRequest, run_id: uuid.UUID, after: int = 0) -> StreamingHttpResponse:
     run = _run(request, run_id)
-    last_seen = request.headers.get("Last-Event-ID", "")
-    cursor = max(after, int(last_seen) if last_seen.isdigit() else 0)
+    cursor = min(max(after, _number(request.headers.get("Last-Event-ID", ""))), LAST_NUMBER)
     response = StreamingHttpResponse(_server_sent(run.pk, cursor), content_type="text/event-stream")
     response["Cache-Control"], response["X-Accel-Buffering"] = "no-cache", "no"
     return response
 
 
+def _number(text: str) -> int:
+    return int(text) if text.isascii() and text.isdecimal() and len(text) < 10 else 0
+
+
 async def _server_sent(run_id: uuid.UUID, after: int) -> AsyncIterator[str]:
-    async for row in follow.follow(run_id, after):
-        if row is None:
-            yield ": keep-alive\n\n"
-        else:
-            seq, kind, payload = row
-            yield f"id: {seq}\nevent: {kind}\ndata: {json.dumps(payload, ensure_ascii=False)}\n\n"
+    async with aclosing(follow.follow(run_id, after)) as rows:
+        async for row in rows:
+            if row is None:
+                yield ": keep-alive\n\n"
+            else:
+                seq, kind, payload = row
+                yield f"id: {seq}\nevent: {kind}\ndata: {json.dumps(payload, ensure_ascii=False)}\n\n"
 
 
 @api.get("/artifacts/{uuid:artifact_id}", summary="A mask as PNG (8-bit, 0 and 255), or another result as JSON")
-def read_artifact(request: HttpRequest, artifact_id: uuid.UUID) -> HttpResponse | FileResponse:
+def read_artifact(request: HttpRequest, artifact_id: uuid.UUID) -> HttpResponse:
     artifact = get_object_or_404(Artifact.objects.visible_to(user_of(request)), pk=artifact_id)
     if artifact.file:
-        return FileResponse(artifact.file.open("rb"), content_type="image/png")
+        try:
+            with artifact.file.open("rb") as file:
+                return HttpResponse(file.read(), content_type="image/png")
+        except FileNotFoundError as error:
+            raise Http404("The file of this artifact is gone.") from error
     return JsonResponse({"kind": artifact.kind, "label": artifact.label, "data": artifact.data})
 
 
@@ -258,4 +276,5 @@ def read_papers(
     year_min: int | None = None,
     year_max: int | None = None,
 ) -> list[dict[str, Any]]:
+    q, task, strategy, technique, modality = (t.replace("\x00", " ") for t in (q, task, strategy, technique, modality))
     return catalogue.list_papers(q, task, strategy, technique, modality, year_min, year_max)

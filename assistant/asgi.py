@@ -1,5 +1,6 @@
 """The web process. Imports neither torch nor faiss nor transformers (tests/test_packaging.py)."""
 
+import asyncio
 import json
 import os
 from collections.abc import Awaitable, Callable, MutableMapping
@@ -11,6 +12,8 @@ Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 App = Callable[[Any, Any, Any], Awaitable[None]]
+
+LINGER_SECONDS = 20.0  # for which the rest of a refused body is read and forgotten
 
 
 class BodyLimit:
@@ -27,17 +30,15 @@ class BodyLimit:
             return await self.app(scope, receive, send)
         length = dict(scope["headers"]).get(b"content-length", b"0")
         if not length.isdigit() or int(length) > self.limit:
-            return await self._refuse(send)
+            return await self._refuse(receive, send)
         seen, refused = 0, False
 
         async def counted() -> Message:
             nonlocal seen, refused
-            message = await receive()
+            message: Message = {} if refused else await receive()
             seen += len(message.get("body", b""))
-            if seen > self.limit:
-                refused = True
-                return {"type": "http.disconnect"}  # Django drops what it has spooled
-            return message
+            refused = refused or seen > self.limit
+            return {"type": "http.disconnect"} if refused else message  # Django drops what it has spooled
 
         async def guarded(message: Message) -> None:
             if not refused:
@@ -45,14 +46,23 @@ class BodyLimit:
 
         await self.app(scope, counted, guarded)
         if refused:
-            await self._refuse(send)
+            await self._refuse(receive, send)
 
-    async def _refuse(self, send: Send) -> None:
+    async def _refuse(self, receive: Receive, send: Send) -> None:
+        """Says no, and goes on reading: a client that is cut off while it sends never sees the answer."""
         line = f"This file is larger than the limit of {self.limit // 1024**2} MB."
         body = json.dumps({"detail": line}).encode()
         headers = [(b"content-type", b"application/json"), (b"connection", b"close")]
+        headers.append((b"content-length", str(len(body)).encode()))
         await send({"type": "http.response.start", "status": 413, "headers": headers})
-        await send({"type": "http.response.body", "body": body})
+        await send({"type": "http.response.body", "body": body, "more_body": True})
+        try:
+            async with asyncio.timeout(LINGER_SECONDS):
+                while (await receive()).get("more_body"):
+                    pass
+        except TimeoutError:
+            pass
+        await send({"type": "http.response.body", "body": b""})
 
 
 def _application() -> App:

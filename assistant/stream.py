@@ -4,7 +4,7 @@ import asyncio
 import logging
 import time
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from functools import cache
 
 import redis
@@ -40,7 +40,7 @@ def wake(run_id: uuid.UUID) -> None:
         log.warning("no wake-up could be sent: %s", error)
 
 
-async def wakeups(run_id: uuid.UUID) -> AsyncIterator[None]:
+async def wakeups(run_id: uuid.UUID) -> AsyncGenerator[None, None]:
     """Yield at once, then whenever there may be news: on a wake-up call, and every second without one."""
     client = redis.asyncio.Redis.from_url(settings.REDIS_URL, socket_connect_timeout=1)
     pubsub = client.pubsub(ignore_subscribe_messages=True)
