@@ -28,8 +28,8 @@ def wait_for(condition: Callable[[], bool], seconds: float = 10) -> bool:
     return False
 
 
-def program(code: str, tmp_path: Path, name: str = "child", **more: bool) -> Program:
-    return Program(name, [sys.executable, "-S", "-c", textwrap.dedent(code)], dict(os.environ), tmp_path, **more)
+def program(code: str, tmp_path: Path, name: str = "child", last: bool = False) -> Program:
+    return Program(name, [sys.executable, "-S", "-c", textwrap.dedent(code)], dict(os.environ), tmp_path, last)
 
 
 @pytest.fixture

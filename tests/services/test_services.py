@@ -28,7 +28,7 @@ def test_the_broker_is_the_server_that_was_given() -> None:
     with redis.Redis.from_url(settings.REDIS_URL) as broker:
         assert broker.ping()
         assert settings.REDIS_URL.startswith("redis://")
-        assert settings.REDIS_URL == os.environ["REDIS_URL"]
+        assert os.environ["REDIS_URL"] == settings.REDIS_URL
 
 
 @pytest.mark.django_db(transaction=True)
