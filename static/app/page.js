@@ -44,7 +44,7 @@ export function show(view) {
     if (link.dataset.show === view) link.setAttribute("aria-current", "true");
     else link.removeAttribute("aria-current");
   }
-  const menu = document.querySelector("[data-toggle-sidebar]");
+  const menu = document.querySelector(".menu-link");
   menu?.setAttribute("aria-expanded", String(view === "chats"));
 }
 

@@ -159,6 +159,15 @@ def test_on_a_phone_the_evidence_slides_up_and_back_to_the_same_line(open_page):
     expect(page.locator("#composer")).to_be_visible()
 
 
+def test_on_a_phone_the_menu_opens_and_closes(open_page):
+    page = open_page(360, 740)
+    page.goto("/models/")
+    page.get_by_text("Menu").click()
+    expect(page.locator(".new-chat")).to_be_visible()
+    page.locator(".sidebar").get_by_role("button", name="Close").click()
+    expect(page.locator(".new-chat")).to_be_hidden()
+
+
 def test_by_keyboard_alone(open_page):
     page = open_page()
     page.goto("/")
