@@ -133,7 +133,8 @@ def create_message(request: HttpRequest, conversation_id: uuid.UUID, body: Messa
 
 
 class CitationOut(Schema):
-    """`n` is the number in the answer's text. `verified`: the quote stands word for word in the passage."""
+    """`n` is the number in the answer's text. `verified`: the quote stands word for word in the passage. `key` is empty
+    where the answer names a passage that no search of this conversation has found."""
 
     n: int
     key: str
@@ -199,7 +200,8 @@ def _answer(run: Run) -> AnswerOut | None:
     if run.answer is None:
         return None
     found = run.answer.references
-    cited = [CitationOut(**{"quote": "", **r}) for r in found if r["kind"] == "passage"]
+    passages = [r for r in found if r["ref"].startswith("p")]
+    cited = [CitationOut(**{"quote": "", "key": "", "passage_id": int(r["ref"][1:]), **r}) for r in passages]
     return AnswerOut(markdown=numbered(run.answer.text, found), citations=cited, note=run.answer.note)
 
 

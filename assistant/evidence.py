@@ -2,7 +2,8 @@
 
 An answer names its evidence by markers behind a sentence: `[[p12]]` is passage 12, `[[c3]]` the third tool call of the
 conversation, `[[c3.1]]` its first artifact. A passage counts as cited only if the words that the answer quotes (in
-quotation marks before the marker, else the whole sentence) stand in it; what fails is marked, with the reason.
+quotation marks before the marker, else the whole sentence) stand in it; what fails is marked, with the reason. What it
+does not check: that a quotation means what the words around it make of it.
 """
 
 import re
@@ -13,8 +14,10 @@ from corpus.models import Passage
 from corpus.quotes import stands_in
 
 MARKER = re.compile(r"\[\[(?P<ref>p\d{1,9}|c\d{1,6}(?:\.\d{1,4})?)\]\]")
-QUOTED = re.compile(r"“([^”]+)”|\"([^\"]+)\"")
+QUOTED = re.compile(r"“([^”]+)”|\"([^\"\n]+)\"")
+JOINING = re.compile(r"\W*(?:(?:and|or|see|also|as well as)\b\W*)*", re.I)  # between two markers of one sentence
 SENTENCE_END = re.compile(r"(?<=[.!?:])\s+|\n+")
+ENOUGH_WORDS = 3  # in a claim without quotation marks: "and" or "No" stands in nearly every passage
 MARKDOWN = re.compile(r"^\s*(?:[-*+]|\d+\.|#+|>)\s+|\*\*|__|`")
 
 Reference = dict[str, Any]
@@ -25,9 +28,9 @@ def claims(text: str) -> list[tuple[str, str]]:
     found: list[tuple[str, str]] = []
     start, sentence = 0, ""
     for marker in MARKER.finditer(text):
-        before = text[start : marker.start()].strip()
-        if before.strip(" .,;"):
-            sentence = _last_sentence(before)
+        before = text[start : marker.start()]
+        if not JOINING.fullmatch(before):
+            sentence = _last_sentence(before.strip())
         found.append((marker["ref"], sentence))
         start = marker.end()
     return found
@@ -35,17 +38,19 @@ def claims(text: str) -> list[tuple[str, str]]:
 
 def _last_sentence(before: str) -> str:
     """The words a marker claims: the quotation that ends there, or else what follows the last end of a sentence."""
+    if before.rpartition("\n")[2].startswith("|"):  # the row of a table
+        before = before.rpartition("\n")[2].replace("|", "\n").strip()
     quotes = list(QUOTED.finditer(before))
-    if quotes and not before[quotes[-1].end() :].strip(" .,;:"):
-        return MARKDOWN.sub("", before[quotes[-1].start() :]).strip()
-    parts = [part for part in SENTENCE_END.split(before) if part.strip(" .,;*")]
-    return MARKDOWN.sub("", parts[-1]).strip() if parts else ""
+    if quotes and not before[quotes[-1].end() :].strip(" .,;:(["):
+        return before[quotes[-1].start() : quotes[-1].end()]
+    inside = [range(quote.start(), quote.end()) for quote in quotes]
+    ends = [end.end() for end in SENTENCE_END.finditer(before) if not any(end.start() in quote for quote in inside)]
+    return MARKDOWN.sub("", before[ends[-1] if ends else 0 :]).rstrip(" ([").strip()
 
 
-def quote_in(sentence: str) -> str:
-    """The quoted words of a sentence, else the sentence itself."""
-    quoted = QUOTED.search(sentence)
-    return (quoted[1] or quoted[2]) if quoted else sentence.strip()
+def quotes_in(sentence: str) -> list[str]:
+    """The quotations of a sentence, else the sentence itself."""
+    return [quoted[1] or quoted[2] for quoted in QUOTED.finditer(sentence)] or [sentence.strip()]
 
 
 def references(text: str, conversation: Conversation) -> list[Reference]:
@@ -97,8 +102,10 @@ def _passage(passage_id: int, sentence: str, conversation: Conversation) -> Refe
     passage = Passage.objects.select_related("paper").filter(pk=passage_id).first()
     if passage is None or not _returned(passage_id, conversation):
         return _missing(ref, "this passage was not found by any search of this conversation")
-    quote = quote_in(sentence)
-    place = stands_in(quote, passage.text)
+    places = [(quote, stands_in(quote, passage.text)) for quote in quotes_in(sentence)]
+    quote, place = next((found for found in places if found[1] is None), places[0])
+    if not QUOTED.search(sentence) and len(sentence.split()) < ENOUGH_WORDS:
+        place = None
     base: Reference = {
         "ref": ref,
         "kind": "passage",
