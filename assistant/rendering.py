@@ -71,10 +71,12 @@ def difference(run: Run, old: Iterable[Block], new: Iterable[Block]) -> SafeStri
 
 
 def _changed(run: Run, block: Block) -> SafeString:
-    """Of a step only its line: whoever has opened it keeps it open."""
+    """Of a step only its line, and whether it asks: whoever has opened it keeps it open."""
     if isinstance(block.content, Step):
-        context = {"step": block.content, "id": block.id, "oob": True}
-        return render_to_string("assistant/step_line.html", context)
+        context = {"run": run, "step": block.content, "id": block.id, "oob": True}
+        return render_to_string("assistant/step_line.html", context) + render_to_string(
+            "assistant/step_ask.html", context
+        )
     html = markdown.render(block.content, live=True)
     return format_html('<div class="prose" id="{}" hx-swap-oob="true">{}</div>', block.id, html)
 

@@ -25,6 +25,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("runs/<uuid:run_id>/events/", runs.run_events, name="run-events"),
     path("runs/<uuid:run_id>/cancel/", runs.cancel, name="run-cancel"),
     path("runs/<uuid:run_id>/calls/<int:number>/", runs.numbered_call, name="run-call"),
+    path("runs/<uuid:run_id>/calls/<int:number>/decide/", runs.decide, name="run-decide"),
     path("messages/<uuid:message_id>/evidence/<int:n>/", evidence.evidence, name="evidence"),
     path("tool-calls/<uuid:call_id>/", runs.tool_call, name="tool-call"),
     path("reports/", reports.reports, name="reports"),

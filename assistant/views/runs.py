@@ -13,7 +13,7 @@ from django.views.decorators.http import require_GET, require_POST, require_safe
 
 from assistant import events, follow, rendering, runs
 from assistant.models import Run, ToolCall
-from assistant.views.answers import go
+from assistant.views.answers import go, problem
 
 
 def sse(event: str, html: str, seq: int | None = None) -> str:
@@ -78,6 +78,19 @@ def cancel(request: HttpRequest, run_id: uuid.UUID) -> HttpResponse:
     """Stop. The page learns of it from its stream; without script it is shown again."""
     run = get_object_or_404(Run.objects.visible_to(request.user), pk=run_id)
     runs.cancel(run)
+    if request.headers.get("HX-Request"):
+        return HttpResponse(status=204)
+    return go(request, reverse("chat", args=[run.conversation_id]) + "#end")
+
+
+@login_required
+@require_POST
+def decide(request: HttpRequest, run_id: uuid.UUID, number: int) -> HttpResponse:
+    """Allow or decline a tool call that waits for it. A second click changes nothing."""
+    run = get_object_or_404(Run.objects.visible_to(request.user), pk=run_id)
+    call = get_object_or_404(run.tool_calls, number=number)
+    if not runs.decide(call, allowed=request.POST.get("allow") == "yes"):
+        return problem(request, 409, "This call no longer waits for an answer.")
     if request.headers.get("HX-Request"):
         return HttpResponse(status=204)
     return go(request, reverse("chat", args=[run.conversation_id]) + "#end")

@@ -97,6 +97,7 @@ ADDRESSES: dict[str, Address] = {
     "artifact-overlay": own(mask),
     "run-events": own(run),
     "run-cancel": own(run, 302, method="POST"),
+    "run-decide": own(lambda w: [w.run.pk, w.run.tool_calls.all()[0].number], 409, method="POST"),
     "run-call": own(lambda w: [w.run.pk, w.run.tool_calls.all()[0].number]),
     "evidence": own(lambda w: [w.run.answer_id, 1]),
     "tool-call": own(lambda w: [w.run.tool_calls.all()[0].pk]),

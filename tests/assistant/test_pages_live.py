@@ -11,7 +11,7 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import AsyncClient, Client
 from django.urls import reverse
 
-from assistant import events, markdown, rendering, uploads
+from assistant import events, markdown, rendering, runs, uploads
 from assistant.models import Conversation, Event, Image, Message, Run
 from tests.assistant.pages import HTMX, running, text_of
 
@@ -166,3 +166,19 @@ def test_a_marker_that_is_streamed_is_never_seen_raw():
     said = "Words. [[p12]] More [[c3.1]]."
     for end in range(len(said) + 1):
         assert "[[" not in markdown.render(said[:end], live=True)
+
+
+def test_a_call_that_waits_for_the_user_shows_two_buttons_and_takes_one_answer(
+    client, conversation, radiograph, settings, eager_celery
+):
+    settings.APPROVE = ["segment"]
+    run = runs.ask(conversation, "Segment the lungs", [radiograph])
+    page = text_of(client.get(reverse("chat", args=[conversation.pk])))
+    decide = reverse("run-decide", args=[run.pk, 1])
+    assert decide in page
+    assert "Allow" in page
+    assert client.post(decide, {"allow": "yes"}, headers=HTMX).status_code == 204
+    assert client.post(decide, {"allow": "yes"}, headers=HTMX).status_code == 409
+    page = text_of(client.get(reverse("chat", args=[conversation.pk])))
+    assert "was outlined" in page
+    assert decide not in page
