@@ -273,6 +273,7 @@ class Supervisor:
         self.children: list[Child] = []
         self.others: list[int] = []  # processes of the caller that are not orphans
         self.stopping = False  # a plain flag: an Event's lock is not safe to take in a signal handler
+        self.signal = ""  # the name of the one that asked to stop
         if adopt:
             adopt_orphans()
 
@@ -285,8 +286,9 @@ class Supervisor:
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             signal.signal(number, self._on_signal)
 
-    def _on_signal(self, _number: int, _frame: FrameType | None) -> None:
+    def _on_signal(self, number: int, _frame: FrameType | None) -> None:
         self.stopping = True
+        self.signal = signal.Signals(number).name
 
     def check(self) -> None:
         """Start again what has died and whose time has come."""

@@ -1,6 +1,7 @@
 """A whole site in a process of its own, started as a user starts it: for the measurements and for the tests."""
 
 import os
+import socket
 import subprocess
 import sys
 import threading
@@ -43,7 +44,9 @@ class Site:
 def start_site(data: Path, **settings: str) -> Site:
     """Start a site on this data folder and wait until it says that it is ready. Raises DidNotStart."""
     kept = {name: value for name, value in os.environ.items() if name not in NOT_OURS}
-    env = {**kept, "LIGHTBOX_DATA": str(data), "PYTHONUNBUFFERED": "1", **settings}
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port = str(probe.getsockname()[1])  # never the one that a site in use would take
+    env = {**kept, "LIGHTBOX_DATA": str(data), "PYTHONUNBUFFERED": "1", "PORT": port, **settings}
     line = [sys.executable, str(ROOT / "manage.py"), "serve"]
     process = subprocess.Popen(
         line, env=env, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True

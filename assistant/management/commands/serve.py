@@ -159,7 +159,9 @@ class Command(BaseCommand):
 
     def stop(self, supervisor: Supervisor) -> None:
         begun = time.monotonic()
-        self.say("Stopping.")
+        why = f" ({supervisor.signal})" if supervisor.signal else ""
+        self.say(f"Stopping{why}.")
+        supervisor.log.write("lightbox", f"stopping{why}", hide=True)
         supervisor.stop()
         self.say(f"Stopped in {time.monotonic() - begun:.1f} s.")
 
