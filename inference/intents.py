@@ -8,10 +8,22 @@ from inference.types import Embedder
 
 Call = tuple[str, dict[str, Any]]
 
-SEGMENT = re.compile(r"\b(segment\w*|outlin\w+|delineat\w*|contour\w*|masks?|lung (?:fields?|areas?))\b", re.I)
+SEGMENT = re.compile(
+    r"\b(segment\w*|outlin\w+|delineat\w*|contour\w*|masks?|lung (?:fields?|areas?|borders?|size))\b|"
+    r"\b(?:where|mark|show|draw|highlight|locate|measure|size|area|large|big|much)\b[^.?!]{0,80}\blungs?\b",
+    re.I,
+)
+LUNGS = re.compile(r"\blungs\b|\b(?:left|right|each|lung (?:fields?|areas?|borders?))\b", re.I)
+OTHER_STRUCTURE = re.compile(
+    r"\b(heart|aorta|trachea|diaphragm|ribs?|clavicles?|spine|vertebrae?|bones?|liver|spleen|kidneys?|pancreas|stomach|"
+    r"bladder|prostate|breasts?|brain|hippocampus|ventricles?|vessels?|optic (?:disc|cup)|retina|nodules?|mass(?:es)?|"
+    r"tumou?rs?|lesions?|polyps?|effusions?|pneumothorax|consolidations?|fractures?|teeth|hand)\b",
+    re.I,
+)
 DESCRIBE = re.compile(
     r"\b(describe|header|metadata|(?:pixel )?spacing|pixels?|resolution|expos\w+|contrast|quality|bit depth|modality|"
-    r"how (?:large|big)|what (?:kind|type|sort) of image|what is (?:this|it)\b)",
+    r"how (?:large|big)|what (?:kind|type|sort) of image|what(?: is|'s) (?:this|it)\b|compare|"
+    r"review|look at|(?:difference|changed?) between)",
     re.I,
 )
 CLASSIFY = re.compile(r"\b(classif\w*|labels?|diagnos\w*|abnormal\w*|patholog(?:y|ies)|findings?|normal)\b", re.I)
@@ -22,27 +34,62 @@ PRESENCE = re.compile(
     re.I,
 )
 LITERATURE = re.compile(
-    r"\b(papers?|literature|stud(?:y|ies)|publications?|published|articles?|survey|review|cite[sd]?|citations?|"
+    r"\b(papers?|literature|(?<!this )(?<!my )stud(?:y|ies)|publications?|published|articles?|survey|cite[sd]?|"
+    r"citations?|reviews?(?![^.?!]{0,60}\b(?:image|picture|film|scan|x-?ray|radiograph|it|img\d+)\b)|"
     r"references?|methods?|approach(?:es)?|benchmarks?|data ?sets?|state of the art|fine-?tun\w*|prompt\w*|"
     r"pre-?train\w*|contrastive|adapters?|lora|zero-?shot|few-?shot|federated|authors?|since (?:19|20)\d\d|"
-    r"in (?:19|20)\d\d|research)\b",
+    r"in (?:19|20)\d\d|research|(?:vision|large|visual)[- ]language|(?:foundation|language) models?|"
+    r"segment anything)\b",
     re.I,
 )
+# Names of models: two capitals and a small letter (MedCLIP, BioViL, LLaVA-Med), or one of the few in capitals only.
+MODEL_NAME = re.compile(
+    r"(?<![\w-])(?!X-?[Rr]ay|[A-Z]{1,9}s\b)(?=[\w-]{0,30}[a-z])(?:[\w-]{0,30}?[A-Z]){2}|\b(?:CLIP|SAM|BLIP|BERT|GPT|DINO|ALIGN)\b|"
+    r"\b(?:VLM|LLM)s?\b"
+)
 REPORT = re.compile(
-    r"\b(?:draft|write|create|make|prepare|compose|generate|produce|give)\b[^.?!]*\breport\b|"
-    r"^\s*report\b|\bdraft report\b",
+    r"\b(?:draft|write|create|make|prepare|compose|generate|produce|give)\b[^.?!]{0,80}\breport\b(?! generation)|"
+    r"^\s*(?:a |the )?report\b(?! generation)|\bdraft report\b",
     re.I,
 )
 QUESTION = re.compile(r"\?|^\s*(?:is|are|does|do|can|could|what|where|which|how|why|who)\b", re.I)
-IMPERATIVE = re.compile(
-    r"^\s*(?:please |can you |could you )?(?:segment|outline|delineate|contour|describe|classify)\b", re.I
+POLITE = (
+    r"(?:(?:hi|hello|hey|ok|okay|now|then|first|finally|next|so|please|kindly|(?:can|could|would|will) you|"
+    r"i(?:'d| would) like (?:you )?to|i want (?:you )?to|help me (?:to )?|let'?s|try to|\d+[.)])[,\s]+){0,6}"
 )
-HELLO = re.compile(r"^\s*(?:hi|hello|hey|help|thanks|thank you|what can you do|who are you)\b[\s.!?]*$", re.I)
-CLAUSE = re.compile(
-    r"(?<=[.?!;])\s+|\n+|,?\s+(?:and|then|also)(?:\s+then)?\s+(?=(?:please\s+)?(?:segment|outline|describe|"
-    r"classify|draft|write|which|what|who|find|search|list|show|how|compare|tell|is|are|does)\b)",
+IMPERATIVE = re.compile(rf"^\s*{POLITE}(?:segment|outline|delineate|contour|describe|classify)\b(?! anything)", re.I)
+HELLO = re.compile(
+    r"^\s*(?:(?:hi|hello|hey|help|thanks|thank you|thx|good (?:morning|afternoon|evening|day)|ok|okay|great|nice|cool|"
+    r"perfect|yes|no|bye|goodbye|test|what can you do|what do you do|who are you|how are you|how does this work|"
+    r"there|lightbox|again|everyone|very much|a lot|so much)\b[\s,.!?]*)+$",
     re.I,
 )
+# A request that is about an image, whether or not there is one.
+ABOUT_AN_IMAGE = re.compile(
+    r"\b(?:this|my|these|attached|uploaded) (?:[\w-]{1,30} )?(?:image|picture|film|scan|x-?ray|radiograph|photo|slide|"
+    r"cxr|ct|mri|study)s?\b(?! encoder)|^\s*what(?: is|'s) (?:this|it|the diagnosis)\W*$|"
+    r"^\s*(?:is|are) there [\w ]{0,40}(?:effusion|pneumonia|cardiomegaly|nodules?|mass|fractures?|"
+    r"pneumothorax|consolidation|atelectasis|o?edema|tumou?rs?|lesions?|opacit(?:y|ies))\W*$",
+    re.I,
+)
+OF_AN_IMAGE = re.compile(
+    r"\b(?:image|picture|film|scan|x-?ray|radiograph|photo|slide|cxr|it|this|that|lungs?|img\d+|both)\b|"
+    r"^\W*(?:please )?\w+\W*$",
+    re.I,
+)
+VERBS = (
+    r"(?:segment|outline|delineate|mark|measure|describe|classify|draft|write|create|prepare|generate|which|what|who|"
+    r"find|search|list|show|how|compare|tell|is|are|does)"
+)
+CLAUSE = re.compile(
+    r"(?<!\bal\.)(?<!\bvs\.)(?<!e\.g\.)(?<!i\.e\.)(?<=[.?!;])\s+|\n+|"
+    rf"(?:,\s*|\s+)(?:(?:and|then|also|finally)\s+){{1,3}}(?={POLITE}{VERBS}\b)|"
+    r",\s+(?=(?:segment|outline|describe|classify|draft|find)\b)",
+    re.I,
+)
+LETTERS = re.compile(r"[^\W\d_]{2}")
+LIST_NUMBER = re.compile(r"^\s*\d{1,3}[.)]\s*")
+LOOKS_BACK = re.compile(r"\b(?:that|this|it|them|these|those|such)\W*$", re.I)
 IMAGE_NAME = re.compile(r"\bimg(\d{1,4})\b", re.I)
 
 # Asked only when no rule speaks about a request that comes with an image.
@@ -74,8 +121,7 @@ def understand(text: str, images: list[dict[str, Any]], tools: list[str], embedd
     request = Request()
     targets = _targets(text, images)
     attached = any(image.get("attached") for image in images)
-    clauses = [clause.strip() for clause in CLAUSE.split(text) if clause and clause.strip()]
-    for clause in clauses:
+    for clause in _clauses(text, bool(targets)):
         _clause(request, clause, targets, attached, embedder)
     if attached and not request.calls and not request.afterwards:
         for target in targets:
@@ -85,10 +131,32 @@ def understand(text: str, images: list[dict[str, Any]], tools: list[str], embedd
     return request
 
 
+def _clauses(text: str, has_image: bool) -> list[str]:
+    """The parts of a request. Words that ask for nothing stay with the question after them, which is about them."""
+    text = re.sub(r"[^\S\n]+", " ", text)
+    parts = [LIST_NUMBER.sub("", part).strip() for part in CLAUSE.split(text) if LETTERS.search(part)]
+    found: list[str] = []
+    context = ""
+    for part in parts:
+        if found and LOOKS_BACK.search(part) and LITERATURE.search(part):
+            part = f"{part} ({found[-1]})"
+        if not has_image and not _asks(part):
+            context = f"{context} {part}".strip()
+        else:
+            found.append(f"{context} {part}".strip())
+            context = ""
+    return [*found, context] if context else found
+
+
+def _asks(part: str) -> bool:
+    return any(rule.search(part) for rule in (QUESTION, LITERATURE, REPORT, IMPERATIVE, HELLO, MODEL_NAME))
+
+
 def _targets(text: str, images: list[dict[str, Any]]) -> list[str]:
-    """The images that a request is about: those it names, else those it brings, else the latest one."""
+    """The images that a request is about: those it names (known or not: the tool then says that there is none), else
+    those it brings, else the latest one."""
     known = [str(image["name"]) for image in images]
-    named = [f"img{number}" for number in IMAGE_NAME.findall(text) if f"img{number}" in known]
+    named = [f"img{int(number)}" for number in IMAGE_NAME.findall(text)]
     brought = [str(image["name"]) for image in images if image.get("attached")]
     return list(dict.fromkeys(named or brought or known[-1:]))
 
@@ -96,13 +164,15 @@ def _targets(text: str, images: list[dict[str, Any]]) -> list[str]:
 def _clause(request: Request, clause: str, targets: list[str], attached: bool, embedder: Embedder | None) -> None:
     if HELLO.match(clause):
         return
-    if REPORT.search(clause) and not (LITERATURE.search(clause) and QUESTION.search(clause)):
-        if targets and attached and not request.calls:
+    if (report := REPORT.search(clause)) and not _is_literature(clause[: report.start()]):
+        if targets and attached:
             _look(request, targets)
+        if _is_literature(clause):
+            request.add("search_literature", {"query": clause[:1000]})
         request.afterwards = [("draft_report", {"title": "Draft report"})]
         return
     names = _tools_for(clause, bool(targets), attached, embedder)
-    if not names and IMPERATIVE.match(clause):
+    if not names and not targets:
         request.needs_image = True
     for name in names:
         if name == "search_literature":
@@ -120,15 +190,22 @@ def _look(request: Request, targets: list[str]) -> None:
 
 
 def _image_arguments(name: str, target: str, clause: str) -> dict[str, Any]:
+    other = OTHER_STRUCTURE.search(clause)
+    if name == "segment" and other and not LUNGS.search(clause):
+        return {"image": target, "structure": other[0].lower()}
     return {"image": target, "question": clause[:2000]} if name == "ask_image" else {"image": target}
 
 
+def _is_literature(clause: str) -> bool:
+    return bool(LITERATURE.search(clause) or (MODEL_NAME.search(clause) and not clause.isupper()))
+
+
 def _tools_for(clause: str, has_image: bool, attached: bool, embedder: Embedder | None) -> list[str]:
-    imperative = IMPERATIVE.match(clause)
-    if LITERATURE.search(clause) and not (imperative and has_image):
+    imperative = IMPERATIVE.match(clause) and (SEGMENT.search(clause) or OF_AN_IMAGE.search(clause))
+    if _is_literature(clause) and not (imperative and has_image):
         return ["search_literature"]
     if not has_image:
-        return [] if imperative else ["search_literature"]
+        return [] if imperative or ABOUT_AN_IMAGE.search(clause) else ["search_literature"]
     if SEGMENT.search(clause):
         return ["segment"]
     if DESCRIBE.search(clause):

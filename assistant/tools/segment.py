@@ -1,17 +1,16 @@
 """The lungs on a frontal chest radiograph, by classical image processing: no trained model, and it says so."""
 
 import io
-from typing import Literal
 
 from pydantic import Field
 
 from assistant.models import Artifact, Image
-from assistant.tools.base import Context, ImageArguments, NewArtifact, Statement, Tool, ToolResult, load
+from assistant.tools.base import Context, Declined, ImageArguments, NewArtifact, Statement, Tool, ToolResult, load
 from inference.types import Mask
 
 
 class SegmentArguments(ImageArguments):
-    structure: Literal["lungs"] = Field(default="lungs", description="what to outline; only lungs so far")
+    structure: str = Field(default="lungs", max_length=60, description="what to outline; only lungs so far")
 
 
 NAME = "classical baseline (scikit-image)"
@@ -44,6 +43,8 @@ def _notes(image: Image) -> list[str]:
 def run(context: Context, arguments: SegmentArguments) -> ToolResult:
     from inference.classical import segment_lungs
 
+    if "lung" not in arguments.structure.lower():
+        raise Declined(f"Only the lungs on a chest radiograph can be outlined so far, not: {arguments.structure}.")
     image = context.image(arguments.image)
     masks = segment_lungs(load(image))
     return ToolResult(

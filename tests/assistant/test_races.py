@@ -250,3 +250,10 @@ def test_a_lease_is_held_as_long_as_there_are_signs_of_life():
         silent._thread.join(timeout=5)
     assert not silent._thread.is_alive()
     assert beats <= 4
+
+
+def test_an_organ_that_cannot_be_outlined_is_declined_by_name(conversation, radiograph, eager_celery):
+    run = runs.ask(conversation, "Segment the heart", [radiograph])
+    run.refresh_from_db()
+    assert run.tool_calls.get().state == ToolCall.DECLINED
+    assert run.answer.text == "Only the lungs on a chest radiograph can be outlined so far, not: heart."
