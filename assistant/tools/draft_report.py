@@ -76,7 +76,9 @@ def run(context: Context, arguments: DraftArguments) -> ToolResult:
     total = sum(len(section["sentences"]) for section in drafted)
     return ToolResult(
         summary=f"{total} sentences in {len(drafted)} sections",
-        statements=[Statement(f"The draft is ready: {total} sentences in {len(drafted)} sections.", f"{context.ref}.1")],
+        statements=[
+            Statement(f"The draft is ready: {total} sentences in {len(drafted)} sections.", f"{context.ref}.1")
+        ],
         artifacts=[NewArtifact(Artifact.REPORT, arguments.title, data={"title": arguments.title, "sections": drafted})],
         notes=["Every sentence of the draft comes from a tool's result; edit it before any use."],
         model="report template (rules)",
