@@ -24,6 +24,8 @@ from assistant.tools.base import Tool
 
 MODEL_CALLS = 12  # per question; a model that keeps asking for tools is stopped here
 
+NO_OBJECT = "The arguments of this call are not a JSON object. Call the tool again with valid JSON."
+
 PROMPT = """You are Lightbox, a research assistant for medical images and vision-language models. Research use only: \
 never give a diagnosis or clinical advice.
 Answer from tool results only. Images are named img1, img2 and so on; call a tool with such a name.
@@ -47,17 +49,25 @@ class Suspend(AgentMiddleware[AgentState[Any], Any, Any]):
     @hook_config(can_jump_to=["model"])
     def after_model(self, state: AgentState[Any], runtime: Any) -> dict[str, Any] | None:
         asked = state["messages"][-1]
-        if not isinstance(asked, AIMessage) or not asked.tool_calls:
+        if not isinstance(asked, AIMessage) or not (asked.tool_calls or asked.invalid_tool_calls):
             return None
+        refused = [
+            ToolMessage(content=NO_OBJECT, tool_call_id=c["id"] or "", name=c["name"] or "")
+            for c in asked.invalid_tool_calls
+        ]
+        if not asked.tool_calls:
+            return {"messages": refused, "jump_to": "model"}
+        # By place: some servers give every call the same id, or none.
         calls = [
-            {"key": f"{asked.id}/{c['id']}"[-120:], "name": c["name"], "args": c["args"]} for c in asked.tool_calls
+            {"key": f"{asked.id}/{i}/{c['id']}"[-120:], "name": c["name"], "args": c["args"]}
+            for i, c in enumerate(asked.tool_calls)
         ]
         results = interrupt({"tool_calls": calls})
         answers = [
             ToolMessage(content=results[call["key"]], tool_call_id=asked.tool_calls[i]["id"] or "", name=call["name"])
             for i, call in enumerate(calls)
         ]
-        return {"messages": answers, "jump_to": "model"}
+        return {"messages": [*answers, *refused], "jump_to": "model"}
 
 
 class CutOff(Exception):
