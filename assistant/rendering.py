@@ -11,15 +11,16 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from django.core.exceptions import ImproperlyConfigured
+from django.db.models import Max, Min, Q
 from django.template.loader import render_to_string
 from django.utils.html import format_html
 from django.utils.safestring import SafeString, mark_safe
 
 from assistant import markdown, pane
 from assistant.chat_setting import ChatSetting
-from assistant.events import Step, Transcript
+from assistant.events import Step, Text, TextDelta, ToolRequested, Transcript
 from assistant.evidence import MARKER
-from assistant.models import Conversation, Message, Run
+from assistant.models import Conversation, Event, Image, Message, Run
 
 UNFINISHED = ("requested", "approval", "running")
 
@@ -127,14 +128,37 @@ def _squeezed(text: str) -> str:
     return "".join(text.split())
 
 
-def run_html(run: Run) -> SafeString:
+def run_html(run: Run, transcript: Transcript | None = None) -> SafeString:
     """A run as it stands now."""
-    transcript = run.transcript()
+    transcript = transcript or run.transcript()
     if run.is_active and not transcript.ended:
         return live_html(run, transcript)
     if run.is_active or run.answer is None:
         run.refresh_from_db()  # it ended after the caller had read it
     return finished_html(run, transcript)
+
+
+def transcripts(conversation: Conversation, runs: Iterable[Run]) -> dict[uuid.UUID, Transcript]:
+    """The transcripts of a chat's runs, in two queries however many there are.
+
+    An answer is kept whole beside the pieces it was streamed in, so the pieces are read only of runs that are not over,
+    or that spoke before a tool call: there they say what came before what.
+    """
+    rows = Event.objects.filter(run__conversation=conversation)
+    spans = rows.values_list("run_id").annotate(
+        said=Min("seq", filter=Q(kind=TextDelta.kind)), asked=Max("seq", filter=Q(kind=ToolRequested.kind))
+    )
+    spoke_first = {key for key, said, asked in spans if said and asked and said < asked}
+    brief = {r.pk: r.answer.text for r in runs if not r.is_active and r.answer and r.pk not in spoke_first}
+    found: dict[uuid.UUID, Transcript] = {run.pk: Transcript() for run in runs}
+    rows = rows.exclude(Q(kind=TextDelta.kind) & Q(run__in=brief)).order_by("run_id", "seq")
+    for key, *row in rows.values_list("run_id", "seq", "kind", "payload"):
+        if key in found:
+            found[key].add(*row)
+    for key, text in brief.items():
+        if text:
+            found[key].parts.append(Text(text))
+    return found
 
 
 def end_html(run_id: uuid.UUID) -> SafeString:
@@ -172,19 +196,33 @@ def chat_of(run: Run) -> Model:
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """A question and the runs that it started, each as HTML."""
+    """A question with its images, as they are called in this chat, and the runs that it started, each as HTML."""
 
     message: Message
+    images: list[tuple[str, Image]]
     runs: list[SafeString]
+
+
+def names_of(conversation: Conversation) -> dict[uuid.UUID, str]:
+    return {row.image_id: str(row) for row in conversation.numbered_images.all()}
+
+
+def turn(message: Message, names: dict[uuid.UUID, str], runs: list[SafeString]) -> Turn:
+    named = [(name, image) for key, name in names.items() for image in message.images.all() if image.pk == key]
+    return Turn(message, named, runs)
 
 
 def turns(conversation: Conversation) -> list[Turn]:
     """The active branch. An answer is shown by its run, under the question; one without a run stands alone."""
-    branch = conversation.branch()
-    runs: dict[uuid.UUID, list[Run]] = {}
-    answered: set[uuid.UUID] = set()
-    for run in conversation.runs.select_related("answer", "conversation", "message"):
-        runs.setdefault(run.message_id, []).append(run)
-        if run.answer_id:
-            answered.add(run.answer_id)
-    return [Turn(m, [run_html(run) for run in runs.get(m.pk, [])]) for m in branch if m.pk not in answered]
+    names = names_of(conversation)
+    runs = conversation.runs.select_related("answer", "conversation", "message").prefetch_related("message__images")
+    said = transcripts(conversation, runs)
+    of_message: dict[uuid.UUID, list[Run]] = {}
+    for run in runs:
+        of_message.setdefault(run.message_id, []).append(run)
+    answered = {run.answer_id for run in runs}
+    return [
+        turn(m, names, [run_html(run, said[run.pk]) for run in of_message.get(m.pk, [])])
+        for m in conversation.branch()
+        if m.pk not in answered
+    ]

@@ -82,7 +82,7 @@ def _sent(run: Run, with_images: bool) -> dict[str, object]:
     conversation = run.conversation
     context: dict[str, object] = {
         "conversation": conversation,
-        "turn": rendering.Turn(run.message, [rendering.run_html(run)]),
+        "turn": rendering.turn(run.message, rendering.names_of(conversation), [rendering.run_html(run)]),
         "active_run": run,
     }
     if with_images:

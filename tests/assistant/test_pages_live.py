@@ -8,7 +8,9 @@ import data_store
 import pytest
 from django.contrib.auth.models import User
 from django.core.files.uploadedfile import SimpleUploadedFile
+from django.db import connection
 from django.test import AsyncClient, Client
+from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
 from assistant import events, markdown, rendering, runs, uploads
@@ -86,7 +88,13 @@ async def _heard(user: User, url: str, headers: dict[str, str] | None = None) ->
 
 
 def finished(conversation: Conversation) -> Run:
-    run = running(conversation, *(events.TextDelta(f"w{i} ") for i in range(5)))
+    number = conversation.runs.count()
+    run = running(
+        conversation,
+        events.ToolRequested("a", "segment", {"image": "img1"}, number),
+        events.ToolFinished(number, "done", "2 masks", 0.1),
+        *(events.TextDelta(f"w{i} ") for i in range(5)),
+    )
     run.answer = conversation.add(Message.ASSISTANT, run.transcript().text)
     run.leave(Run.DONE, events.Answered("w0 w1 w2 w3 w4"))
     return run
@@ -95,12 +103,12 @@ def finished(conversation: Conversation) -> Run:
 def test_the_stream_ends_with_the_finished_answer_wherever_it_begins(conversation, alice):
     run = finished(conversation)
     url = reverse("run-events", args=[run.pk])
-    whole, late, over = (asyncio.run(_heard(alice, f"{url}?after={n}")) for n in (0, 3, 99))
+    whole, late, over = (asyncio.run(_heard(alice, f"{url}?after={n}")) for n in (0, 5, 99))
     for heard in (whole, late, over):
         assert heard.rstrip().endswith("event: end\ndata:")
         assert "w0 w1 w2 w3 w4" in heard
         assert "Research use only, not for diagnosis." in heard
-    assert asyncio.run(_heard(alice, f"{url}?after=0", {"Last-Event-ID": "3"})) == late
+    assert asyncio.run(_heard(alice, f"{url}?after=0", {"Last-Event-ID": "5"})) == late
 
 
 @pytest.mark.parametrize("after", ["", "-1", "x", "9" * 30, "²"])
@@ -160,6 +168,30 @@ def test_the_number_of_queries_does_not_grow_with_the_events(client, conversatio
     Event.objects.bulk_create(Event(run=run, seq=i, kind="text", payload={"text": "w "}) for i in range(1, 400))
     with django_assert_max_num_queries(30):
         client.get(reverse("chat", args=[conversation.pk]))
+
+
+def test_a_long_chat_opens_with_the_queries_of_a_short_one(client, conversation):
+    def opened() -> tuple[str, int]:
+        with CaptureQueriesContext(connection) as queries:
+            page = text_of(client.get(reverse("chat", args=[conversation.pk])))
+        return page, len(queries)
+
+    def failed() -> None:
+        run = running(conversation, events.TextDelta("Half"))
+        run.answer = conversation.add(Message.ASSISTANT, "Half")
+        run.leave(Run.FAILED, events.Stopped("failed", "It broke."))
+
+    finished(conversation)
+    failed()
+    _, short = opened()
+    for _ in range(8):
+        finished(conversation)
+        failed()
+    page, long = opened()
+    assert long == short
+    assert page.count("w0 w1 w2 w3 w4") == 9
+    assert page.count(">It broke.<") == 9
+    assert page.count("2 masks") == 9
 
 
 def test_a_marker_that_is_streamed_is_never_seen_raw():
