@@ -82,7 +82,7 @@ def render(
         markers.append(match["ref"])
         return f"{OPEN}{len(markers) - 1}{CLOSE}"
 
-    html = _sanitised(MARKER.sub(place, text))
+    html = _sanitised(MARKER.sub(place, text)).replace(f" {OPEN}", f"\xa0{OPEN}")  # no chip at the start of a line
     found: list[dict[str, Any] | None] = [_reference(references, i, ref) for i, ref in enumerate(markers)]
     html = _underline_unsupported(html, found)
     chips = [_chip(ref, reference, message_id) for ref, reference in zip(markers, found, strict=True)]

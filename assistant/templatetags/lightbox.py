@@ -49,6 +49,13 @@ def state_words(state: str) -> str:
 
 
 @register.filter
+def first_sentence(text: str) -> str:
+    """What a line has room for; the step opens to the rest. A full stop inside a name or an address ends nothing."""
+    head, stop, _ = text.partition(". ")
+    return head + stop.strip()
+
+
+@register.filter
 def arguments_line(arguments: dict[str, Any]) -> str:
     """The values of a call's arguments, as one short line."""
     words: list[str] = []

@@ -94,7 +94,7 @@ def test_a_label_cannot_break_out_of_its_chip() -> None:
 def test_an_unsupported_sentence_is_underlined_with_its_reason_and_cites_nothing() -> None:
     wrong = passage(1, verified=False, reason="Unsupported: these words do not stand in the passage.")
     html = markdown.render("The first is known. The second is invented. [[p12]]", [wrong], MESSAGE)
-    assert '<span class="unsupported">The second is invented. </span>' in html
+    assert '<span class="unsupported">The second is invented.\xa0</span>' in html
     assert "these words do not stand in the passage" in html
     assert "/evidence/" not in html
 
@@ -106,6 +106,10 @@ def test_a_reference_about_another_marker_opens_nothing() -> None:
 def test_private_characters_of_a_model_make_no_chip() -> None:
     html = markdown.render("\ue0000\ue001 and [[p12]]", [passage(1)], MESSAGE)
     assert html.count("/evidence/1/") == 2  # href and hx-get of one chip
+
+
+def test_a_chip_keeps_to_the_word_before_it() -> None:
+    assert "Words.\xa0<" in markdown.render("Words. [[p12]]", [passage(1)], MESSAGE)
 
 
 @pytest.mark.parametrize("tail", ["[", "[[", "[[p", "[[p1", "[[p12", "[[p12]", "[[c3.", "[[c3.1]"])

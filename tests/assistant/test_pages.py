@@ -96,6 +96,20 @@ def test_sending_appends_the_question_the_live_answer_and_the_stop_button(client
     assert "<html" not in page
 
 
+def test_the_images_of_a_question_stand_in_order_under_their_names(client, conversation, alice):
+    images = [uploads.store(alice, SimpleUploadedFile(f"{i}.dcm", RADIOGRAPH.read_bytes())) for i in range(3)]
+    images.sort(key=lambda image: image.pk, reverse=True)
+    data = {"text": "Compare", "images": [str(image.pk) for image in images]}
+    for page in (
+        text_of(client.post(reverse("chat-send", args=[conversation.pk]), data, headers=HTMX)),
+        text_of(client.get(reverse("chat", args=[conversation.pk]))),
+    ):
+        question = page.split('<article class="turn question"')[1].split("</article>")[0]
+        places = [question.index(f"/images/{image.pk}/preview.png") for image in images]
+        assert places == sorted(places)
+        assert re.findall(r">(img\d)<", question) == ["img1", "img2", "img3"]
+
+
 def test_without_script_sending_shows_the_page_again(client, conversation):
     response = client.post(reverse("chat-send", args=[conversation.pk]), {"text": "What is CLIP?"})
     assert response.status_code == 302
@@ -227,6 +241,11 @@ def test_a_report_has_a_page_and_a_word_file(client, answered, conversation, eag
     page = text_of(client.get(reverse("report", args=[report.pk])))
     assert "Findings" in page
     assert "not reviewed by anyone" in page
+    draft = conversation.messages.filter(role=Message.ASSISTANT).last()
+    n = next(reference["n"] for reference in draft.references if reference["kind"] == "report")
+    pane = text_of(client.get(reverse("evidence", args=[draft.pk, n]), headers=HTMX))
+    assert f'href="{reverse("report", args=[report.pk])}"' in pane
+    assert "Impression" in pane
     word = client.get(reverse("report-docx", args=[report.pk]))
     assert word.content.startswith(b"PK")
     assert "attachment" in word["Content-Disposition"]
@@ -316,6 +335,18 @@ def test_a_page_that_is_not_there_says_so_calmly(client):
 )
 def test_times_are_short(seconds, words):
     assert lightbox.took(seconds) == words
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ("VQA is not configured. Set LIGHTBOX_VQA=x.y and start again.", "VQA is not configured."),
+        ("Version 1.2 of it", "Version 1.2 of it"),
+        ("", ""),
+    ],
+)
+def test_a_step_says_the_first_sentence_of_why_it_was_declined(text, line):
+    assert lightbox.first_sentence(text) == line
 
 
 def test_vendored_files_are_those_of_the_table():
