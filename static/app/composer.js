@@ -66,15 +66,19 @@ function waiting(name) {
 }
 
 function lineOf(xhr) {
-  if (xhr.status === 0) return "the server cannot be reached";
+  if (xhr.status === 0) return "The server cannot be reached. Try again in a moment.";
   if ((xhr.getResponseHeader("Content-Type") || "").includes("json")) return JSON.parse(xhr.responseText).detail;
-  return xhr.responseText.startsWith("<") ? `the server answered ${xhr.status}` : xhr.responseText;
+  return xhr.responseText.startsWith("<") ? `The server answered ${xhr.status}. Try again in a moment.` : xhr.responseText;
+}
+
+function complain(line) {
+  error.textContent += `${error.textContent && "\n"}${line}`;
 }
 
 function upload(file) {
   const limit = Number(form.dataset.limit);
   if (file.size > limit) {
-    error.textContent = `${file.name}: this file is larger than the limit of ${Math.floor(limit / 2 ** 20)} MB.`;
+    complain(`${file.name}: This file is larger than the limit of ${Math.floor(limit / 2 ** 20)} MB.`);
     return;
   }
   const { row, progress } = waiting(file.name || "pasted image");
@@ -97,7 +101,7 @@ function upload(file) {
       row.replaceWith(made.content);
     } else {
       row.remove();
-      error.textContent = `${file.name || "The image"}: ${lineOf(xhr)}`;
+      complain(`${file.name || "The image"}: ${lineOf(xhr)}`);
       sendAfterUpload = false;
     }
     if (uploading === 0 && sendAfterUpload) {

@@ -85,6 +85,7 @@ for (const [name, on] of [["mouseover", true], ["mouseout", false], ["focusin", 
 document.addEventListener("lightbox:back", () => {
   if (narrow()) document.dispatchEvent(new CustomEvent("lightbox:show", { detail: "chat" }));
   delete pane.dataset.split;
+  for (const lit of document.querySelectorAll("#pane-image .lit")) lit.classList.remove("lit");
   if (!opener) return;
   opener.removeAttribute("aria-current");
   const still = opener.isConnected ? opener : document.querySelector(`#messages a[href='${opener.getAttribute("href")}']`);

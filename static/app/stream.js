@@ -3,7 +3,7 @@
 const scroll = document.getElementById("scroll");
 const toEnd = document.getElementById("to-end");
 let following = true;
-let programmed = 0;
+let top = 0; // where the reader was last
 
 const distance = () => scroll.scrollHeight - scroll.scrollTop - scroll.clientHeight;
 
@@ -12,13 +12,15 @@ function follow() {
     toEnd.hidden = distance() < 40 || !document.querySelector(".answer.live");
     return;
   }
-  programmed = performance.now();
   scroll.scrollTop = scroll.scrollHeight;
+  top = scroll.scrollTop;
 }
 
 scroll.addEventListener("scroll", () => {
-  if (performance.now() - programmed < 50 && distance() < 4) return;
-  following = distance() < 40;
+  // Only going up ends it: text that grew between a scroll and its event has moved nobody.
+  if (distance() < 40) following = true;
+  else if (scroll.scrollTop < top) following = false;
+  top = scroll.scrollTop;
   if (following) toEnd.hidden = true;
 });
 toEnd.addEventListener("click", () => {
@@ -47,8 +49,35 @@ document.addEventListener("htmx:sseBeforeMessage", (event) => {
 document.addEventListener("htmx:sseError", (event) => event.target.classList?.add("lost"));
 document.addEventListener("htmx:sseOpen", (event) => event.target.classList?.remove("lost"));
 
-// The end of the page moves whenever something is added to it, by whatever way.
-new ResizeObserver(follow).observe(document.getElementById("messages"));
+// The end of the page moves whenever something is added to it, by whatever way, or the composer grows.
+const sizes = new ResizeObserver(follow);
+sizes.observe(document.getElementById("messages"));
+sizes.observe(scroll);
+
+// The finished answer takes the place of the live one: what the reader has opened in it stays open.
+document.addEventListener("htmx:oobBeforeSwap", (event) => {
+  const { target, fragment } = event.detail;
+  if (!target.classList.contains("live")) return;
+  for (const step of target.querySelectorAll("details.step[open]")) {
+    const same = fragment.querySelector(`#${step.id}`);
+    if (!same) continue;
+    same.open = true;
+    same.querySelector(".step-body").dataset.state = step.querySelector(".step-body").dataset.state ?? "";
+    same.querySelector(".step-body").replaceChildren(...step.querySelector(".step-body").childNodes);
+  }
+});
+
+// An open step tells what its call has come to, not what it was when it was opened.
+document.addEventListener("htmx:oobAfterSwap", () => {
+  const answer = [...document.querySelectorAll("#messages .answer")].at(-1);
+  for (const step of answer?.querySelectorAll("details.step[open]") ?? []) {
+    const body = step.querySelector(".step-body");
+    const state = step.querySelector(".step-line").className;
+    if (body.dataset.state === state) continue;
+    body.dataset.state = state;
+    htmx.ajax("GET", body.getAttribute("hx-get"), { target: body, swap: "innerHTML" });
+  }
+});
 document.getElementById("composer").addEventListener("htmx:afterRequest", (event) => {
   if (event.detail.elt.id !== "composer" || !event.detail.successful) return;
   following = true; // one's own question is always in sight

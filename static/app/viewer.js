@@ -54,7 +54,7 @@ function start() {
   const base = viewer().querySelector(".base");
   const full = new Image();
   full.addEventListener("load", () => { base.src = full.src; }); // low resolution first, no jump
-  full.src = base.dataset.full;
+  if (!base.src.endsWith(base.dataset.full)) full.src = base.dataset.full;
   for (const [id, on] of hidden) if (!document.querySelector(`.layer.lit [data-layer="${id}"]`)) setLayer(id, on);
   const slider = document.getElementById("opacity");
   if (slider) slider.value = opacity;
@@ -129,6 +129,18 @@ document.addEventListener("lightbox:masks", () => {
     setLayer(box.dataset.layer, on);
   }
 });
+// The pane is often sent anew with the same image and other masks: then the picture itself is kept, and nothing blinks.
+let kept = null;
+const keep = () => { kept = viewer()?.querySelector(".base") ?? null; };
+function putBack() {
+  const base = viewer()?.querySelector(".base");
+  if (kept && base && base !== kept && kept.dataset.full === base.dataset.full) base.replaceWith(kept);
+  kept = null;
+}
+for (const [before, after] of [["htmx:beforeSwap", "htmx:afterSwap"], ["htmx:oobBeforeSwap", "htmx:oobAfterSwap"]]) {
+  document.addEventListener(before, (event) => { if (event.detail.target?.id === "pane-image") keep(); });
+  document.addEventListener(after, (event) => { if (event.detail.target?.id === "pane-image") putBack(); });
+}
 document.addEventListener("htmx:afterSettle", start);
 document.addEventListener("htmx:oobAfterSwap", () => queueMicrotask(start));
 start();
