@@ -8,6 +8,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, render
 from django.urls import reverse
 from django.views.decorators.http import require_POST, require_safe
+from django_htmx.http import HttpResponseClientRefresh
 
 from assistant import pane, rendering, runs, uploads
 from assistant.forms import MessageForm, TitleForm, own_images
@@ -15,6 +16,7 @@ from assistant.models import Conversation, Message, Run
 from assistant.views.answers import go, problem
 from inference.errors import InferenceError
 
+BUSY_ELSEWHERE = "Another question of this chat is being answered. Reload the page to see it."
 MATCHES_SHOWN, ALL_SHOWN = 50, 500
 
 
@@ -67,15 +69,25 @@ def send(request: HttpRequest, conversation_id: uuid.UUID) -> HttpResponse:
     form = MessageForm(request.POST, request.user)
     if not form.is_valid():
         return problem(request, 422, form.line)
+    behind = _behind(request, conversation)
     try:
         run = runs.ask(conversation, form.cleaned_data["text"], form.images)
     except runs.Refused as error:
         return problem(request, 422, str(error))
     except runs.Busy as error:
-        return problem(request, 409, str(error))
+        return problem(request, 409, BUSY_ELSEWHERE if behind else str(error))
     if not request.headers.get("HX-Request"):
         return go(request, reverse("chat", args=[conversation.pk]) + "#end")
+    if behind:
+        return HttpResponseClientRefresh()
     return render(request, "assistant/sent.html", _sent(run, bool(form.images)))
+
+
+def _behind(request: HttpRequest, conversation: Conversation) -> bool:
+    """Whether the chat went on in another tab: `known` is the last question the page shows."""
+    last = conversation.messages.filter(role=Message.USER).order_by("-created_at").first()
+    known = request.POST.get("known")
+    return known is not None and last is not None and known != str(last.pk)
 
 
 def _sent(run: Run, with_images: bool) -> dict[str, object]:

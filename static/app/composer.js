@@ -36,6 +36,11 @@ form.addEventListener("htmx:confirm", (event) => {
   event.preventDefault(); // send when the images are there
   sendAfterUpload = true;
 });
+// The last question this page knows: another tab may have gone on, and then the page is loaded anew.
+form.addEventListener("htmx:configRequest", (event) => {
+  const known = [...document.querySelectorAll(".turn.question")].at(-1);
+  if (event.target === form) event.detail.parameters.known = known?.id.replace("m-", "") ?? "";
+});
 form.addEventListener("htmx:afterRequest", (event) => {
   if (event.detail.elt !== form || !event.detail.successful) return;
   sessionStorage.removeItem(draftKey);

@@ -2,7 +2,7 @@
 
 function errorPlace(element) {
   const form = element.closest("form, section, [data-errors]");
-  return form?.querySelector(".error") ?? document.querySelector(".error");
+  return form?.querySelector(".error") ?? document.getElementById("composer-error") ?? document.querySelector(".error");
 }
 
 function lineOf(xhr) {
@@ -24,7 +24,8 @@ function say(element, line) {
 
 document.addEventListener("htmx:beforeRequest", (event) => say(event.detail.elt, ""));
 document.addEventListener("htmx:beforeSwap", (event) => {
-  const { xhr, elt } = event.detail;
+  const { xhr } = event.detail;
+  const { elt } = event.detail.requestConfig; // who asked; the event itself is about where the answer would go
   if (new URL(xhr.responseURL || location.href).pathname.startsWith("/sign-in/")) {
     event.detail.shouldSwap = false;
     location.reload(); // the session has ended; the login page belongs in the window, not in the chat

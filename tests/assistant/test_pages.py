@@ -110,6 +110,21 @@ def test_the_images_of_a_question_stand_in_order_under_their_names(client, conve
         assert re.findall(r">(img\d)<", question) == ["img1", "img2", "img3"]
 
 
+def test_a_tab_that_has_fallen_behind_is_loaded_anew(client, conversation):
+    def ask(known: str) -> Any:
+        url = reverse("chat-send", args=[conversation.pk])
+        return client.post(url, {"text": "And?", "known": known}, headers=HTMX)
+
+    first = conversation.add(Message.USER, "First")
+    assert "And?" in text_of(ask(str(first.pk)))
+    busy = ask(str(first.pk))
+    assert busy.status_code == 409
+    assert "Reload the page" in text_of(busy)
+    Run.objects.update(state=Run.DONE)
+    assert ask(str(first.pk))["HX-Refresh"] == "true"
+    assert conversation.messages.filter(role=Message.USER).count() == 3
+
+
 def test_without_script_sending_shows_the_page_again(client, conversation):
     response = client.post(reverse("chat-send", args=[conversation.pk]), {"text": "What is CLIP?"})
     assert response.status_code == 302
