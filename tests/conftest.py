@@ -228,7 +228,7 @@ def database_url() -> str:
     return f"postgres://{who}@{where}/{config['NAME']}"
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")  # longer, and they would carry out what the tests of other modules leave in the queue
 def worker_processes(django_db_setup: None, django_db_blocker: Any) -> Iterator[Workers]:
     from django.conf import settings
 
@@ -256,7 +256,7 @@ def worker_processes(django_db_setup: None, django_db_blocker: Any) -> Iterator[
 @pytest.fixture
 def celery_workers(transactional_db: None, worker_processes: Workers) -> Workers:
     """Real workers and the beat, in processes of their own, on the test's database, Valkey and data folder. They are
-    started once per session; each test starts with empty tables and queues."""
+    started once per module; each test starts with empty tables and queues."""
     import redis
     from django.conf import settings
 

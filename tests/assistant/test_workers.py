@@ -27,10 +27,10 @@ from tests.conftest import ROOT, Workers, database_url
 
 __all__ = ["radiograph", "served"]
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.timeout(240)]
-PATIENCE = 120.0  # seconds: also for workers that another test has started with the ordinary leases
+PATIENCE = 120.0  # seconds; a busy machine is slow to start a worker again
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def short_leases() -> Iterator[None]:
     """In the environment of the workers: what goes silent is missed after seconds."""
     values = {"LIGHTBOX_RUN_LEASE": "3", "LIGHTBOX_TOOL_LEASE": "3", "LIGHTBOX_SWEEP_EVERY": "0.5"}
