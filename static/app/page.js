@@ -34,9 +34,13 @@ document.addEventListener("htmx:beforeSwap", (event) => {
     say(elt, lineOf(xhr));
   }
 });
-document.addEventListener("htmx:sendError", (event) =>
-  say(event.detail.elt, "The server cannot be reached. What you wrote is kept; try again in a moment."),
-);
+const AWAY = "The server cannot be reached. What you wrote is kept; try again in a moment.";
+document.addEventListener("htmx:sendError", (event) => say(event.detail.elt, AWAY));
+function back() {
+  for (const place of document.querySelectorAll(".error")) if (place.textContent === AWAY) place.textContent = "";
+}
+document.addEventListener("htmx:sseOpen", back);
+document.addEventListener("htmx:afterOnLoad", back);
 
 // Views on small screens: chats, chat, image, sources.
 export function show(view) {

@@ -18,8 +18,8 @@ function follow() {
 
 scroll.addEventListener("scroll", () => {
   // Only going up ends it: text that grew between a scroll and its event has moved nobody.
-  if (distance() < 40) following = true;
-  else if (scroll.scrollTop < top) following = false;
+  if (scroll.scrollTop < top) following = distance() < 4; // at the very end: what stood below has gone
+  else if (distance() < 40) following = true;
   top = scroll.scrollTop;
   if (following) toEnd.hidden = true;
 });
