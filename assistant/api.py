@@ -143,9 +143,26 @@ class CitationOut(Schema):
     verified: bool
 
 
+class EvidenceOut(Schema):
+    """What number `n` of the text opens. `kind`: passage, mask, table, passages, report, call, or missing."""
+
+    n: int
+    ref: str
+    kind: str
+    verified: bool
+    label: str = ""
+    tool_call_id: uuid.UUID | None = None
+    artifact_id: uuid.UUID | None = None
+    passage_id: int | None = None
+    reason: str = ""
+
+
 class AnswerOut(Schema):
+    """`citations` are the passages among `evidence`, one for each place that cites."""
+
     markdown: str
     citations: list[CitationOut]
+    evidence: list[EvidenceOut]
     note: str = ""
 
 
@@ -202,7 +219,9 @@ def _answer(run: Run) -> AnswerOut | None:
     found = run.answer.references
     passages = [r for r in found if r["ref"].startswith("p")]
     cited = [CitationOut(**{"quote": "", "key": "", "passage_id": int(r["ref"][1:]), **r}) for r in passages]
-    return AnswerOut(markdown=numbered(run.answer.text, found), citations=cited, note=run.answer.note)
+    opened = {r["n"]: EvidenceOut(**r) for r in found}
+    text = numbered(run.answer.text, found)
+    return AnswerOut(markdown=text, citations=cited, evidence=list(opened.values()), note=run.answer.note)
 
 
 def run_out(run: Run) -> RunOut:

@@ -180,6 +180,9 @@ def test_from_upload_to_answer(caller: Caller, film: bytes, eager_celery: Any) -
     assert "[1]" in run["answer"]["markdown"]
     assert "[[" not in run["answer"]["markdown"]
     assert run["answer"]["citations"] == []
+    assert [(e["n"], e["kind"]) for e in run["answer"]["evidence"]] == [(1, "call"), (2, "mask"), (3, "mask")]
+    masks = {artifact["id"] for artifact in run["tool_calls"][1]["artifacts"]}
+    assert {e["artifact_id"] for e in run["answer"]["evidence"][1:]} == masks
     assert [call["name"] for call in run["tool_calls"]] == ["describe_image", "segment"]
     for call in run["tool_calls"]:
         assert {"id", "name", "arguments", "state", "result", "model", "started_at", "finished_at", "artifacts"} <= set(
