@@ -17,39 +17,35 @@ def digest(secret: str) -> str:
     return hashlib.sha256(secret.encode()).hexdigest()
 
 
-class ApiToken(models.Model):
-    """A bearer token for the API."""
-
-    user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="api_tokens")
-    digest = models.CharField(max_length=64, unique=True)
-    created_at = models.DateTimeField(auto_now_add=True)
-
-    def __str__(self) -> str:
-        return f"token of {self.user}"
-
-    @classmethod
-    def issue(cls, user: User) -> str:
-        """A new token for this user; it can be read only now."""
-        secret = secrets.token_urlsafe(32)
-        cls.objects.create(user=user, digest=digest(secret))
-        return secret
-
-
-class SignInToken(models.Model):
-    """The one-time token in the link that `manage.py serve` prints in single-user mode."""
+class Secret(models.Model):
+    """Something that lets a user in. `issue` returns it; it can be read only then."""
 
     user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="+")
     digest = models.CharField(max_length=64, unique=True)
     created_at = models.DateTimeField(auto_now_add=True)
 
-    def __str__(self) -> str:
-        return f"sign-in link of {self.user}"
+    class Meta:
+        abstract = True
 
     @classmethod
     def issue(cls, user: User) -> str:
         secret = secrets.token_urlsafe(32)
-        cls.objects.create(user=user, digest=digest(secret))
+        cls._default_manager.create(user=user, digest=digest(secret))
         return secret
+
+
+class ApiToken(Secret):
+    """A bearer token for the API."""
+
+    def __str__(self) -> str:
+        return f"API token of {self.user}"
+
+
+class SignInToken(Secret):
+    """The one-time token in the link that `manage.py serve` prints in single-user mode."""
+
+    def __str__(self) -> str:
+        return f"sign-in link of {self.user}"
 
     @classmethod
     def redeem(cls, secret: str) -> User | None:
