@@ -73,6 +73,7 @@ function waiting(name) {
 function lineOf(xhr) {
   if (xhr.status === 0) return "The server cannot be reached. Try again in a moment.";
   if ((xhr.getResponseHeader("Content-Type") || "").includes("json")) return JSON.parse(xhr.responseText).detail;
+  if (xhr.status === 403) return "You have been signed out, or the page is too old. Reload it and attach the file again.";
   return xhr.responseText.startsWith("<") ? `The server answered ${xhr.status}. Try again in a moment.` : xhr.responseText;
 }
 

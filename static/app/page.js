@@ -13,6 +13,7 @@ function lineOf(xhr) {
       return "";
     }
   }
+  if (xhr.status === 403) return "You have been signed out, or the page is too old. Reload it; what you wrote is kept.";
   const text = xhr.responseText.trim();
   return text && !text.startsWith("<") ? text : `The server answered ${xhr.status}. Try again in a moment.`;
 }

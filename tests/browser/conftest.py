@@ -36,7 +36,9 @@ class Watched:
 
     def heard(self, message: Any) -> None:
         # A refused question answers 409 and the page says it; htmx logs a lost stream, and connects again.
-        expected = any(words in message.text for words in ("Failed to load resource", "ERR_", "[object Event]"))
+        expected = any(
+            words in message.text for words in ("Failed to load resource", "Error Code 4", "ERR_", "[object Event]")
+        )
         if message.type == "error" and not expected:
             self.complaints.append(f"console: {message.text}")
 
@@ -66,17 +68,17 @@ def open_page(chromium: Any, live_site: Site, signed_in: Any) -> Iterator[Callab
     assert not complaints
 
 
-def drop(page: Any, file: Path) -> None:
-    """Drop a file on the composer, as from a file manager."""
-    body = base64.b64encode(file.read_bytes()).decode()
+def drop(page: Any, *files: Path) -> None:
+    """Drop files on the composer, as from a file manager."""
+    bodies = [[file.name, base64.b64encode(file.read_bytes()).decode()] for file in files]
     transfer = page.evaluate_handle(
-        """([name, body]) => {
-            const bytes = Uint8Array.from(atob(body), (c) => c.charCodeAt(0));
+        """(files) => {
             const transfer = new DataTransfer();
-            transfer.items.add(new File([bytes], name));
+            for (const [name, body] of files)
+                transfer.items.add(new File([Uint8Array.from(atob(body), (c) => c.charCodeAt(0))], name));
             return transfer;
         }""",
-        [file.name, body],
+        bodies,
     )
     page.dispatch_event("#composer", "drop", {"dataTransfer": transfer})
 
