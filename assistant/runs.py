@@ -254,7 +254,7 @@ def decide(call: ToolCall, allowed: bool) -> bool:
     with transaction.atomic():
         run = Run.lock(call.run_id)
         state = ToolCall.REQUESTED if allowed else ToolCall.DECLINED
-        text = "" if allowed else "The user did not allow this call."
+        text = "" if allowed else "This call was not allowed."
         asking = ToolCall.objects.filter(pk=call.pk, state=ToolCall.APPROVAL, run__in=Run.objects.active())
         if not asking.update(state=state, text=text, result={"summary": text}, lease_until=lease(RETRY_ENQUEUE)):
             return False

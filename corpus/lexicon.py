@@ -121,6 +121,10 @@ def _spelt(word: str) -> str:
 
 @lru_cache(maxsize=10_000)
 def _stem(word: str) -> str:
+    """The stem by Snowball, but an adapter is a thing and to adapt is none."""
     import Stemmer
+
+    if word in ("adapter", "adapters", "adaptor", "adaptors"):
+        return "adapter"
 
     return str(Stemmer.Stemmer("english").stemWord(word))

@@ -41,6 +41,7 @@ _ASKS_FOR_FIGURES = re.compile(
     r"|\d\s*%",
     re.IGNORECASE,
 )
+NAMED = 0.1  # worth of a sentence that names the method, in cosine: set by eye on twenty questions
 QUERY_LIMIT = 2000  # characters; the embedder reads the first 256 word pieces anyway
 THREADS = 1  # torch threads of a worker: several workers share the cores
 
@@ -120,7 +121,7 @@ def passages(
     chosen = _best_passages(asked, limit)
     rows = Passage.objects.select_related("paper").in_bulk([key for key, _ in chosen])
     found = [(rows[key], score) for key, score in chosen if key in rows]
-    quotes = _best_sentences(asked, [passage.text for passage, _ in found])
+    quotes = _best_sentences(asked, [passage for passage, _ in found])
     return [PassageHit(passage, score, quote) for (passage, score), quote in zip(found, quotes, strict=True)]
 
 
@@ -256,9 +257,15 @@ def _best_passages(asked: _Asked, limit: int) -> list[tuple[int, float]]:
     return chosen
 
 
-def _best_sentences(asked: _Asked, texts: list[str]) -> list[str]:
-    """Of each text the sentence nearest to the question by cosine, word for word."""
-    cut = [[text[start:end] for start, end in sentences(text)] or [text] for text in texts]
+def _best_sentences(asked: _Asked, found: list[Passage]) -> list[str]:
+    """Of each passage the sentence nearest to the question by cosine, word for word; one that names the paper's method
+    is preferred, as it stands better on its own."""
+    cut = [[p.text[start:end] for start, end in sentences(p.text)] or [p.text] for p in found]
     vectors = asked.engine.embedder.embed([asked.query, *(sentence for group in cut for sentence in group)])
     cosines = iter((vectors[1:] @ vectors[0]).tolist())
-    return [max(((next(cosines), sentence) for sentence in group), key=lambda pair: pair[0])[1] for group in cut]
+    best = []
+    for passage, group in zip(found, cut, strict=True):
+        name = passage.paper.model_name
+        scored = [(next(cosines) + NAMED * bool(name and name in sentence), sentence) for sentence in group]
+        best.append(max(scored, key=lambda pair: pair[0])[1])
+    return best

@@ -129,13 +129,20 @@ def _turn(messages: list[BaseMessage], tools: list[str], embedder: Embedder | No
     question = messages[last]
     images = question.additional_kwargs.get("images", [])
     asked = str(question.additional_kwargs.get("question", question.text))
-    turn = Turn(understand(asked, images, tools, embedder))
+    turn = Turn(understand(asked, images, tools, embedder, _calls_before(messages[:last])))
     results = {m.tool_call_id: str(m.content) for m in messages[last:] if isinstance(m, ToolMessage)}
     for message in messages[last:]:
         for call in message.tool_calls if isinstance(message, AIMessage) else []:
             turn.asked.append((call["name"], call["args"]))
             turn.results.append((call["name"], _result(results.get(call["id"] or "", ""))))
     return turn
+
+
+def _calls_before(messages: list[BaseMessage]) -> list[tuple[str, dict[str, Any]]]:
+    """The calls that were made for the question before."""
+    start = max((i for i, m in enumerate(messages) if isinstance(m, HumanMessage)), default=0)
+    answers = [m for m in messages[start:] if isinstance(m, AIMessage)]
+    return [(call["name"], call["args"]) for message in answers for call in message.tool_calls]
 
 
 def _result(text: str) -> dict[str, Any]:

@@ -92,6 +92,10 @@ LIST_NUMBER = re.compile(r"^\s*\d{1,3}[.)]\s*")
 LOOKS_BACK = re.compile(r"\b(?:that|this|it|them|these|those|such)\W*$", re.I)
 IMAGE_NAME = re.compile(r"\bimg(\d{1,4})\b", re.I)
 
+AGAIN = re.compile(r"^\W*(?:and|what about|how about|same|the same|now|next|again|likewise|also)\b", re.I)
+SIZE = re.compile(r"\b(?:how (?:large|big|wide)|size|area|volume|measure\w*)\b", re.I)
+IMAGE_TOOLS = ("describe_image", "segment", "classify", "ask_image")
+
 # Asked only when no rule speaks about a request that comes with an image.
 EXAMPLES = {
     "segment": ["where are the lungs", "draw the borders of the lungs", "how much lung is visible", "mark the organ"],
@@ -116,9 +120,19 @@ class Request:
             self.calls.append((name, arguments))
 
 
-def understand(text: str, images: list[dict[str, Any]], tools: list[str], embedder: Embedder | None) -> Request:
-    """The calls that a request needs, among `tools`. `images`: {"name", "attached"} of the conversation, in order."""
+def understand(
+    text: str,
+    images: list[dict[str, Any]],
+    tools: list[str],
+    embedder: Embedder | None,
+    before: list[Call] | None = None,
+) -> Request:
+    """The calls that a request needs, among `tools`. `images`: {"name", "attached"} of the conversation, in order.
+    `before`: the calls for the question before this one, which "and img2?" asks for again."""
     request = Request()
+    if again := _again(text, before or []):
+        request.calls = [call for call in again if call[0] in tools]
+        return request
     targets = _targets(text, images)
     attached = any(image.get("attached") for image in images)
     for clause in _clauses(text, bool(targets)):
@@ -146,6 +160,17 @@ def _clauses(text: str, has_image: bool) -> list[str]:
             found.append(f"{context} {part}".strip())
             context = ""
     return [*found, context] if context else found
+
+
+def _again(text: str, before: list[Call]) -> list[Call]:
+    """The last question's image tools on the images that a follow-up names, where it says nothing else."""
+    named = [f"img{int(number)}" for number in IMAGE_NAME.findall(text)]
+    names = dict.fromkeys(name for name, _ in before if name in IMAGE_TOOLS)
+    rules = (LITERATURE, REPORT, SEGMENT, DESCRIBE, CLASSIFY, PRESENCE)
+    if not named or not AGAIN.match(text) or any(rule.search(text) for rule in rules):
+        return []
+    asked = dict(before)
+    return [(name, {**asked[name], "image": image}) for image in dict.fromkeys(named) for name in names]
 
 
 def _asks(part: str) -> bool:
@@ -206,8 +231,8 @@ def _tools_for(clause: str, has_image: bool, attached: bool, embedder: Embedder 
         return ["search_literature"]
     if not has_image:
         return [] if imperative or ABOUT_AN_IMAGE.search(clause) else ["search_literature"]
-    if SEGMENT.search(clause):
-        return ["segment"]
+    if SEGMENT.search(clause) or (SIZE.search(clause) and OTHER_STRUCTURE.search(clause)):
+        return ["segment"]  # which declines what it cannot outline, by name
     if DESCRIBE.search(clause):
         return ["describe_image"]
     if CLASSIFY.search(clause):
@@ -216,9 +241,11 @@ def _tools_for(clause: str, has_image: bool, attached: bool, embedder: Embedder 
         return ["ask_image", "classify", "describe_image"]
     if similar := _similar(clause, embedder):
         return [similar]
-    if QUESTION.search(clause):
-        return ["ask_image", "describe_image"] if attached else ["ask_image"]
-    return []
+    if not QUESTION.search(clause):
+        return []
+    if attached:
+        return ["ask_image", "describe_image"]
+    return ["ask_image"] if ABOUT_AN_IMAGE.search(clause) else ["search_literature"]
 
 
 def _similar(clause: str, embedder: Embedder | None) -> str | None:

@@ -25,10 +25,12 @@ def _png(mask: Mask) -> bytes:
     return out.getvalue()
 
 
-def _statement(mask: Mask, ref: str, total: int) -> Statement:
-    share = (mask.pixels > 0).sum() / total
+def _statement(mask: Mask, name: str, ref: str) -> Statement:
+    share = (mask.pixels > 0).mean()
     area = f"{mask.area_cm2:.0f} cm2" if mask.area_cm2 is not None else f"{share:.0%} of the image"
-    return Statement(f"The {mask.label} was outlined: {area}.", ref)
+    which = mask.label.replace("lung, image left", "lung on the left of the image")
+    which = which.replace("lung, image right", "lung on the right of the image")
+    return Statement(f"The {which} was outlined on {name}: {area}.", ref)
 
 
 def _notes(image: Image) -> list[str]:
@@ -50,8 +52,7 @@ def run(context: Context, arguments: SegmentArguments) -> ToolResult:
     return ToolResult(
         summary=f"{len(masks)} masks on {arguments.image}",
         statements=[
-            _statement(mask, f"{context.ref}.{number}", image.width * image.height)
-            for number, mask in enumerate(masks, 1)
+            _statement(mask, arguments.image, f"{context.ref}.{number}") for number, mask in enumerate(masks, 1)
         ],
         notes=_notes(image),
         artifacts=[

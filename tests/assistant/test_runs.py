@@ -239,4 +239,4 @@ def test_a_tool_that_is_not_allowed_is_not_carried_out(conversation, radiograph,
     run.refresh_from_db()
     assert run.state == Run.DONE
     assert not run.tool_calls.get().artifacts.exists()
-    assert "did not allow" in run.transcript().parts[0].summary
+    assert "not allowed" in run.transcript().parts[0].summary

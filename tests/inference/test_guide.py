@@ -376,3 +376,20 @@ def test_it_calls_only_tools_that_are_bound() -> None:
 
 def test_without_a_question_it_introduces_itself() -> None:
     assert guide().invoke([SystemMessage("You are Lightbox.")]).text == CAPABILITIES
+
+
+def test_what_about_another_image_asks_for_the_same_again() -> None:
+    images = [{"name": "img1", "attached": False}, {"name": "img2", "attached": False}]
+    before = [("segment", {"image": "img1"}), ("search_literature", {"query": "lungs"})]
+    tools = ["segment", "describe_image", "search_literature", "ask_image"]
+    assert understand("And what about img2?", images, tools, None, before).calls == [("segment", {"image": "img2"})]
+    assert understand("What papers are there on img2?", images, tools, None, before).calls[0][0] == "search_literature"
+
+
+def test_a_question_about_something_else_does_not_go_to_the_image() -> None:
+    images = [{"name": "img1", "attached": False}]
+    tools = ["segment", "describe_image", "search_literature", "ask_image"]
+    assert understand("best pizza in Rome?", images, tools, None).calls[0][0] == "search_literature"
+    assert understand("How large is the heart?", images, tools, None).calls == [
+        ("segment", {"image": "img1", "structure": "heart"})
+    ]
