@@ -8,9 +8,9 @@ KINDS = {"dicom": "DICOM", "png": "PNG", "jpeg": "JPEG"}
 
 
 def _file(image: Image, decoded: Decoded, name: str) -> str:
-    depth = (
-        f"{decoded.bits_stored} bits, {decoded.photometric}" if decoded.photometric else f"{decoded.bits_stored} bits"
-    )
+    grey = decoded.photometric.startswith("MONOCHROME")
+    colour = decoded.photometric if image.kind == "dicom" else "grey" if grey else "colour"
+    depth = f"{decoded.bits_stored} bits, {colour}" if colour else f"{decoded.bits_stored} bits"
     modality = "" if decoded.modality == "unknown" else f", modality {decoded.modality}"
     part = f", {decoded.body_part.lower()}" if decoded.body_part else ""
     return f"{name} is a {KINDS[image.kind]} image of {image.width} x {image.height} pixels ({depth}){modality}{part}."
