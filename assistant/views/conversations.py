@@ -31,8 +31,9 @@ def chat(request: HttpRequest, conversation_id: uuid.UUID) -> HttpResponse:
     latest = conversation.messages.filter(role=Message.ASSISTANT).order_by("-created_at").first()
     context = {
         "conversation": conversation,
-        "active_run": conversation.runs.active().first(),
         "turns": rendering.turns(conversation),
+        # After the turns: a run that ends in between is shown with its stream, whose end brings the right button.
+        "active_run": conversation.runs.active().first(),
         "attached": own_images(request.user, request.GET.getlist("image")),
         **pane.image_pane(conversation),
         **pane.sources_pane(latest),
@@ -95,7 +96,7 @@ def _sent(run: Run, with_images: bool) -> dict[str, object]:
     context: dict[str, object] = {
         "conversation": conversation,
         "turn": rendering.turn(run.message, rendering.names_of(conversation), [rendering.run_html(run)]),
-        "active_run": run,
+        "active_run": run if run.is_active else None,  # it may have ended while it was rendered
     }
     if with_images:
         context["pane"] = rendering.pane_html(conversation, oob=True)

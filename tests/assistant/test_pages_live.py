@@ -214,3 +214,23 @@ def test_a_call_that_waits_for_the_user_shows_two_buttons_and_takes_one_answer(
     page = text_of(client.get(reverse("chat", args=[conversation.pk])))
     assert "was outlined" in page
     assert decide not in page
+
+
+@pytest.mark.parametrize("way", ["page", "htmx"])
+def test_a_run_that_ends_while_the_page_is_made_leaves_no_stop_button(client, conversation, monkeypatch, way):
+    name = "turns" if way == "page" else "run_html"
+    render = getattr(rendering, name)
+
+    def ending_first(*arguments: Any) -> Any:
+        for run in conversation.runs.active():
+            runs.advance(str(run.pk))
+        return render(*arguments)
+
+    monkeypatch.setattr(rendering, name, ending_first)
+    if way == "page":
+        runs.ask(conversation, "Hello", [])
+        page = text_of(client.get(reverse("chat", args=[conversation.pk])))
+    else:
+        page = text_of(client.post(reverse("chat-send", args=[conversation.pk]), {"text": "Hello"}, headers=HTMX))
+    assert "I answer from tools only" in page
+    assert 'class="stop' not in page
