@@ -298,4 +298,4 @@ def read_papers(
     year_max: int | None = None,
 ) -> list[dict[str, Any]]:
     q, task, strategy, technique, modality = (t.replace("\x00", " ") for t in (q, task, strategy, technique, modality))
-    return catalogue.list_papers(q, task, strategy, technique, modality, year_min, year_max)
+    return catalogue.list_papers(q, task, strategy, technique, modality, year_min, year_max, reader=user_of(request).pk)

@@ -99,7 +99,8 @@ def _returned(passage_id: int, conversation: Conversation) -> bool:
 
 def _passage(passage_id: int, sentence: str, conversation: Conversation) -> Reference:
     ref = f"p{passage_id}"
-    passage = Passage.objects.select_related("paper").filter(pk=passage_id).first()
+    readable = Passage.objects.visible_to(conversation.owner_id).select_related("paper")
+    passage = readable.filter(pk=passage_id).first()
     if passage is None or not _returned(passage_id, conversation):
         return _missing(ref, "this passage was not found by any search of this conversation")
     places = [(quote, stands_in(quote, passage.text)) for quote in quotes_in(sentence)]

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from django.db.models import Count, Max, Min, QuerySet
+from django.db.models import Exists, Max, Min, OuterRef, Prefetch
 
 from corpus import client
 from corpus.lexicon import content_words, read_facets
@@ -60,29 +61,46 @@ def facets_of(
     )
 
 
-def find(q: str, facets: Facets, timeout: float = 5.0, *, read: bool = True, limit: int = RANKED) -> Found:
+def find(
+    q: str,
+    facets: Facets,
+    timeout: float = 5.0,
+    *,
+    reader: int | None,
+    read: bool = True,
+    limit: int = RANKED,
+) -> Found:
     """The papers for a question and facets; without a question, all that fulfil the facets, newest first.
 
     When the corpus worker does not answer, falls back to what needs no model, unranked, and says why.
     """
-    papers = Paper.objects.filter_facets(facets).prefetch_related("labels")
+    papers = Paper.objects.visible_to(reader).filter_facets(facets, reader).prefetch_related(labels_for(reader))
     if not q.strip():
         return Found(list(papers))
     try:
-        result = client.search(q, facets, limit, timeout, read=read)
+        result = client.search(q, facets, limit, timeout, read=read, reader=reader)
     except Unavailable as error:
-        return _plainly(papers, q, read, str(error), limit)
-    rows = {paper.key: paper for paper in papers.filter(key__in=[hit.key for hit in result.results])}
-    ordered = [rows[hit.key] for hit in result.results if hit.key in rows]
+        return _plainly(papers, q, read, str(error), limit, reader)
+    rows = papers.in_bulk([hit.pk for hit in result.results])
+    ordered = [rows[hit.pk] for hit in result.results if hit.pk in rows]
     return Found(ordered, ranked=True, result=result)
 
 
-def _plainly(papers: PaperQuerySet, q: str, read: bool, reason: str, limit: int) -> Found:
+def _plainly(papers: PaperQuerySet, q: str, read: bool, reason: str, limit: int, reader: int | None) -> Found:
     """Without ranking: the papers of the facets that the question states, or else those with all of its words."""
     if read and (stated := read_facets(q)):
         named = SearchResult(facets=stated.as_dict())
-        return Found(list(papers.filter_facets(stated)[:limit]), reason=reason, result=named)
+        return Found(list(papers.filter_facets(stated, reader)[:limit]), reason=reason, result=named)
     return Found(list(papers.matching_words(" ".join(content_words(q)))[:limit]), reason=reason)
+
+
+def labels_for(reader: int | None) -> Prefetch[str]:
+    """Prefetches the labels of papers as this reader has corrected them: what was struck out is not among them."""
+    struck = Label.objects.filter(
+        owner=reader, rejected=True, paper=OuterRef("paper"), facet=OuterRef("facet"), value=OuterRef("value")
+    )
+    labels = Label.objects.standing(reader)
+    return Prefetch("labels", labels if reader is None else labels.exclude(Exists(struck)))
 
 
 def choices(papers: Iterable[Paper], chosen: Facets) -> dict[str, list[Choice]]:
@@ -90,7 +108,7 @@ def choices(papers: Iterable[Paper], chosen: Facets) -> dict[str, list[Choice]]:
 
     Since every chosen value must hold, a count is the number of papers left when that value is chosen as well.
     """
-    counts = _counts([paper.pk for paper in papers])
+    counts = _counts(papers)
     picked = chosen.labels()
     menus = {}
     for facet in PARAMETERS.values():
@@ -102,9 +120,9 @@ def choices(papers: Iterable[Paper], chosen: Facets) -> dict[str, list[Choice]]:
     return menus
 
 
-def years() -> tuple[int, int] | None:
-    """The first and last year of the collection, or None while it is empty."""
-    bounds = Paper.objects.aggregate(first=Min("year"), last=Max("year"))
+def years(reader: int | None) -> tuple[int, int] | None:
+    """The first and last year of what the reader may see, or None while it is empty."""
+    bounds = Paper.objects.visible_to(reader).aggregate(first=Min("year"), last=Max("year"))
     return None if bounds["first"] is None else (bounds["first"], bounds["last"])
 
 
@@ -117,10 +135,12 @@ def list_papers(
     year_min: int | None = None,
     year_max: int | None = None,
     limit: int = 50,
+    *,
+    reader: int | None,
 ) -> list[dict[str, Any]]:
     """Papers as dictionaries (`paper_as_dict`): by relevance for a question, else newest first. JSON types only."""
     facets = facets_of(task, strategy, technique, modality, year_min, year_max)
-    return [paper_as_dict(paper) for paper in find(q, facets, limit=limit).papers[:limit]]
+    return [paper_as_dict(paper) for paper in find(q, facets, limit=limit, reader=reader).papers[:limit]]
 
 
 def paper_as_dict(paper: Paper, *, passages: bool = False) -> dict[str, Any]:
@@ -169,7 +189,6 @@ def _several(values: Values) -> tuple[str, ...]:
     return (values,) if isinstance(values, str) else tuple(dict.fromkeys(value for value in values if value))
 
 
-def _counts(papers: list[int]) -> dict[tuple[str, str], int]:
-    labels: QuerySet[Label] = Label.objects.filter(paper_id__in=papers).order_by()
-    rows = labels.values_list("facet", "value").annotate(papers=Count("paper", distinct=True))
-    return {(facet, value): count for facet, value, count in rows}
+def _counts(papers: Iterable[Paper]) -> Counter[tuple[str, str]]:
+    """How many of the papers carry each (facet, value); two sources that agree count once."""
+    return Counter(pair for paper in papers for pair in {(label.facet, label.value) for label in paper.labels.all()})

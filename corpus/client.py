@@ -18,14 +18,20 @@ QUEUE = "corpus"
 
 
 def search(
-    query: str, facets: Facets | None = None, limit: int = 10, timeout: float = 5.0, *, read: bool = True
+    query: str,
+    facets: Facets | None = None,
+    limit: int = 10,
+    timeout: float = 5.0,
+    *,
+    reader: int | None,
+    read: bool = True,
 ) -> SearchResult:
     """`corpus.retrieve.search`, carried out by the corpus worker; waits at most `timeout` seconds for it.
 
     Raises inference.errors.Unavailable when no worker answers in time, when the queue cannot be reached, or when the
     worker has no index. Never call it from a task of the corpus worker: it would wait for itself.
     """
-    arguments = [query, (facets or Facets()).as_dict(), limit, read]
+    arguments = [query, (facets or Facets()).as_dict(), limit, read, reader]
     try:
         _knock()
         # By name: importing the task would bring its imports into the web process.

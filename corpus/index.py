@@ -16,7 +16,7 @@ import logging
 import os
 import shutil
 import time
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -27,10 +27,12 @@ from numpy.typing import NDArray
 from inference.errors import Unavailable
 from inference.types import Embedder, Embedding
 
-FORMAT = 1  # raise it when the files below change
+FORMAT = 2  # raise it when the files below change
 POINTER = "current.json"
 MANIFEST = "manifest.json"
 BATCH = 64
+
+EVERYONE = 0  # the owner of what belongs to nobody; primary keys begin at 1
 
 Ids = NDArray[np.int64]
 Scores = NDArray[np.float32]
@@ -39,11 +41,34 @@ Progress = Callable[[Iterable[Any]], Iterable[Any]]
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One text to be found: `id` is the key of the paper or passage, `paper` the key of its paper."""
+    """One text to be found: `id` is the key of the paper or passage, `paper` the key of its paper, `owner` the key of
+    the user whose it is, or EVERYONE."""
 
     id: int
     paper: int
     text: str
+    owner: int = EVERYONE
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """What may be found at all, decided before anything is ranked: everyone's texts and those of the `reader`, and of
+    these only texts of `papers` (None: no restriction)."""
+
+    reader: int | None = None
+    papers: frozenset[int] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """Texts, best first: their `ids`, the `papers` they belong to, and their `scores`; all (N,)."""
+
+    ids: Ids
+    papers: Ids
+    scores: Scores
+
+    def __len__(self) -> int:
+        return len(self.ids)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +93,7 @@ def corpus_hash(papers: Sequence[Entry], passages: Sequence[Entry]) -> str:
     """SHA-256 over the ids and texts, in order."""
     digest = hashlib.sha256()
     for entry in (*papers, *passages):
-        digest.update(f"{entry.id}\0{entry.paper}\0{entry.text}\0".encode())
+        digest.update(f"{entry.id}\0{entry.paper}\0{entry.owner}\0{entry.text}\0".encode())
     return digest.hexdigest()
 
 
@@ -85,52 +110,55 @@ def tokens(texts: list[str]) -> list[list[str]]:
 
 
 class Field:
-    """One searchable set of texts. `ids` and `papers` are (N,) int64, in the order of the vectors."""
+    """One searchable set of texts."""
 
     def __init__(self, folder: Path) -> None:
         faiss = _import("faiss")
         places = np.load(folder / "ids.npy")
-        self.ids: Ids = places[:, 0]
-        self.papers: Ids = places[:, 1]
+        self._ids: Ids = places[:, 0]
+        self._papers: Ids = places[:, 1]
+        self._owners: Ids = places[:, 2]
         self._vectors: Any = faiss.read_index(str(folder / "vectors.faiss"), faiss.IO_FLAG_MMAP)
         self._bm25: Any = _import("bm25s").BM25.load(str(folder / "bm25"), mmap=True)
 
-    def positions(self, papers: Iterable[int] | None) -> Ids | None:
-        """The positions of the texts of these papers; None (no restriction) for None."""
-        if papers is None:
-            return None
-        wanted = np.fromiter(papers, dtype=np.int64)
-        found: Ids = np.flatnonzero(np.isin(self.papers, wanted)).astype(np.int64)
-        return found
-
-    def dense(self, vector: Embedding, limit: int, within: Ids | None = None) -> tuple[Ids, Scores]:
-        """The positions with the highest cosine to `vector` (D,), best first, and the cosines.
-
-        `within` restricts the search itself, so that `limit` counts only what passes.
-        """
-        count = min(limit, len(self.ids) if within is None else len(within))
+    def dense(self, vector: Embedding, limit: int, scope: Scope) -> Found:
+        """The texts with the highest cosine to `vector` (D,). `limit` counts only what is in scope."""
+        within = self._within(scope)
+        count = min(limit, len(within))
         if count == 0:
-            return np.zeros(0, np.int64), np.zeros(0, np.float32)
+            return self._found(np.zeros(0, np.int64), np.zeros(0, np.float32))
         faiss = _import("faiss")
-        options = None if within is None else faiss.SearchParameters(sel=faiss.IDSelectorBatch(within))
+        options = faiss.SearchParameters(sel=faiss.IDSelectorBatch(within))
         scores, places = self._vectors.search(vector[None, :], count, params=options)
-        return places[0], scores[0]
+        return self._found(places[0], scores[0])
 
-    def sparse(self, words: list[str], limit: int, within: Ids | None = None) -> tuple[Ids, Scores]:
-        """The positions with the highest BM25 score above zero, best first, and the scores."""
-        known = [word for word in words if word in self.vocabulary]
-        if not known:
-            return np.zeros(0, np.int64), np.zeros(0, np.float32)
-        scores: Scores = self._bm25.get_scores(known)
-        places = np.flatnonzero(scores > 0) if within is None else within[scores[within] > 0]
+    def sparse(self, words: Mapping[str, float], limit: int, scope: Scope) -> Found:
+        """The texts with the highest BM25 score above zero; `words` are stems (`tokens`) with their weights."""
+        within = self._within(scope)
+        scores = np.zeros(len(self._ids), np.float32)
+        for word, weight in words.items():
+            if word in self._bm25.vocab_dict:
+                scores += weight * self._bm25.get_scores([word])
+        places = within[scores[within] > 0]
         best: Ids = places[np.argsort(-scores[places], kind="stable")[:limit]].astype(np.int64)
-        return best, scores[best]
+        return self._found(best, scores[best])
 
-    @property
-    def vocabulary(self) -> Collection[str]:
-        """The stemmed words that occur in any text."""
-        words: dict[str, int] = self._bm25.vocab_dict
-        return words.keys()
+    def occurs(self, word: str, scope: Scope) -> bool:
+        """True when any text in scope contains this stem."""
+        return len(self.sparse({word: 1.0}, 1, scope)) > 0
+
+    def _within(self, scope: Scope) -> Ids:
+        """The positions of the texts in scope."""
+        mask = self._owners == EVERYONE
+        if scope.reader is not None:
+            mask |= self._owners == scope.reader
+        if scope.papers is not None:
+            mask &= np.isin(self._papers, np.fromiter(scope.papers, np.int64, len(scope.papers)))
+        places: Ids = np.flatnonzero(mask).astype(np.int64)
+        return places
+
+    def _found(self, places: Ids, scores: Scores) -> Found:
+        return Found(self._ids[places], self._papers[places], scores)
 
 
 class Index:
@@ -215,7 +243,10 @@ def _embed(texts: list[str], embedder: Embedder, progress: Progress) -> Embeddin
 def _write_field(folder: Path, entries: Sequence[Entry], vectors: Embedding) -> None:
     faiss, bm25s = _import("faiss"), _import("bm25s")
     folder.mkdir(parents=True)
-    np.save(folder / "ids.npy", np.array([(entry.id, entry.paper) for entry in entries], np.int64).reshape(-1, 2))
+    np.save(
+        folder / "ids.npy",
+        np.array([(entry.id, entry.paper, entry.owner) for entry in entries], np.int64).reshape(-1, 3),
+    )
     flat = faiss.IndexFlatIP(vectors.shape[1])
     flat.add(vectors)
     faiss.write_index(flat, str(folder / "vectors.faiss"))

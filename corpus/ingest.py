@@ -34,6 +34,9 @@ _TEXTS = (
     "natural_or_medical",
 )
 
+# What is cut from the entries; abstracts and full texts come from elsewhere and are left alone.
+_OURS = (Passage.Kind.ANNOTATION, Passage.Kind.RESULTS)
+
 Progress = Callable[[Iterable[dict[str, Any]]], Iterable[dict[str, Any]]]
 Labels = set[tuple[str, str, str]]  # (facet, value, source)
 
@@ -69,7 +72,8 @@ def load(entries: list[dict[str, Any]], progress: Progress = iter) -> Loaded:
 
     `progress` wraps the entries while rows are written, and is not called when there is nothing to write.
     """
-    known = {paper.key: paper for paper in Paper.objects.prefetch_related("labels", "passages")}
+    shipped = Paper.objects.filter(owner=None)
+    known = {paper.key: paper for paper in shipped.prefetch_related("labels", "passages")}
     stale = [entry for entry in entries if not _is_up_to_date(known.get(entry["key"]), entry)]
     for entry in progress(stale) if stale else ():
         _save(entry, known.get(entry["key"]))
@@ -110,14 +114,14 @@ def _place(passage: Passage) -> tuple[str, str, int, int, int]:
 def _is_up_to_date(paper: Paper | None, entry: dict[str, Any]) -> bool:
     if paper is None or any(getattr(paper, name) != value for name, value in _fields(entry).items()):
         return False
-    have = {(label.facet, label.value, label.source) for label in paper.labels.all() if _is_ours(label.source)}
-    passages = {_place(passage) for passage in paper.passages.all() if passage.current}
+    have = {(label.facet, label.value, label.source) for label in paper.labels.all() if _is_ours(label)}
+    passages = {_place(passage) for passage in paper.passages.all() if passage.current and passage.kind in _OURS}
     return have == _labels(entry) and passages == {_place(passage) for passage in _cut(paper)}
 
 
-def _is_ours(source: str) -> bool:
+def _is_ours(label: Label) -> bool:
     """Labels from other sources (a person, a later model) are not this loader's to remove."""
-    return source in (READING_LIST, ANNOTATOR)
+    return label.owner_id is None and label.source in (READING_LIST, ANNOTATOR)
 
 
 def _save(entry: dict[str, Any], paper: Paper | None) -> None:
@@ -134,7 +138,7 @@ def _save_labels(paper: Paper, wanted: Labels) -> None:
         place = (label.facet, label.value, label.source)
         if place in wanted:
             wanted.remove(place)
-        elif _is_ours(label.source):
+        elif _is_ours(label):
             label.delete()
     Label.objects.bulk_create(
         Label(paper=paper, facet=facet, value=value, source=source) for facet, value, source in sorted(wanted)
@@ -143,7 +147,8 @@ def _save_labels(paper: Paper, wanted: Labels) -> None:
 
 def _save_passages(paper: Paper) -> None:
     """Unchanged text keeps its row (and key), text that is gone is retired, new text gets a new row."""
-    have = {(passage.kind, passage.content_hash): passage for passage in paper.passages.all()}
+    ours = paper.passages.filter(kind__in=_OURS)
+    have = {(passage.kind, passage.content_hash): passage for passage in ours}
     for wanted in _cut(paper):
         row = have.pop((wanted.kind, wanted.content_hash), wanted)
         row.ordinal, row.start, row.end, row.current = wanted.ordinal, wanted.start, wanted.end, True

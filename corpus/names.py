@@ -6,8 +6,8 @@ import re
 from collections import Counter
 from collections.abc import Iterable
 
-# (primary key, citation key, title, model name, annotation)
-NameRow = tuple[int, str, str, str, str]
+# (primary key, owner or None, citation key, title, model name, annotation)
+NameRow = tuple[int, int | None, str, str, str, str]
 
 COMMON = 6  # a name that more papers than this mention (CLIP, SAM) is a building block, not a request for its paper
 _WORDS = re.compile(r"[^\W_]+(?:[-.+][^\W_]+)*\+*")
@@ -19,9 +19,11 @@ class Names:
     def __init__(self, rows: Iterable[NameRow]) -> None:
         rows = list(rows)
         self.papers = len(rows)
-        mentions = Counter(word for row in rows for word in set(_WORDS.findall(f"{row[2]} {row[3]} {row[4]}")))
+        mentions = Counter(word for row in rows for word in set(_WORDS.findall(f"{row[3]} {row[4]} {row[5]}")))
+        self._owners: dict[int, int | None] = {}
         self._names: dict[str, set[int]] = {}
-        for pk, key, title, model_name, _ in rows:
+        for pk, owner, key, title, model_name, _ in rows:
+            self._owners[pk] = owner
             for name in (key, title, *_short_names(model_name)):
                 if mentions[name] <= COMMON:
                     self._names.setdefault(name, set()).add(pk)
@@ -31,8 +33,8 @@ class Names:
                 self._folded.setdefault(name.casefold(), set()).update(papers)
         self._longest = max((len(name.split()) for name in self._names), default=1)
 
-    def named_in(self, query: str) -> set[int]:
-        """Primary keys of the papers that the question names.
+    def named_in(self, query: str, reader: int | None) -> set[int]:
+        """Primary keys of the papers that the question names, among those that this reader may see.
 
         Short plain names ("KAD", "MaCo", "FLAIR") count only as their authors write them, others in any case.
         """
@@ -42,7 +44,7 @@ class Names:
             for _, end in spans[i : i + self._longest]:
                 text = query[start:end]
                 found |= self._names.get(text, set()) | self._folded.get(text.casefold(), set())
-        return found
+        return {paper for paper in found if self._owners[paper] in (None, reader)}
 
 
 def _short_names(model_name: str) -> Iterable[str]:

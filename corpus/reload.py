@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,7 @@ from typing import Any
 from django.conf import settings
 
 from corpus import index, ingest
-from corpus.index import Entry, IndexBuild
+from corpus.index import EVERYONE, Entry, IndexBuild
 from corpus.models import Label, Paper, Passage
 from corpus.remembered import SHIPPED, Remembering
 from inference.local_embedder import open_embedder
@@ -42,6 +42,18 @@ def reload(say: Say, bar: Bar, *, rebuild: bool = False, save_vectors: bool = Fa
         return build
 
 
+def refresh(papers: Collection[int]) -> None:
+    """Brings the index up to date after these papers were added, changed or deleted (by primary key).
+
+    Waits for another process that writes the index. Raises inference.errors.Unavailable as `reload` does.
+    """
+    if papers:
+        with _alone(Path(settings.DATA_DIR) / "index.lock"):
+            _bring_up_to_date(
+                Path(settings.DATA_DIR) / "index", lambda items, _: items, rebuild=False, save_vectors=False
+            )
+
+
 def _bring_up_to_date(folder: Path, bar: Bar, rebuild: bool, save_vectors: bool) -> tuple[IndexBuild, bool]:
     """The build in use, and whether it was made just now."""
     papers, passages = entries()
@@ -59,11 +71,17 @@ def entries() -> tuple[list[Entry], list[Entry]]:
     """The texts that are indexed: of each paper one with all that is known, of each passage one under its title."""
     papers = {paper.pk: paper for paper in Paper.objects.order_by("pk")}
     labels: dict[int, list[str]] = {}
-    for pk, value in Label.objects.order_by("pk").values_list("paper_id", "value"):
+    for pk, value in Label.objects.filter(owner=None).order_by("pk").values_list("paper_id", "value"):
         labels.setdefault(pk, []).append(value.replace("-", " "))
-    whole = [Entry(pk, pk, _whole_text(paper, labels.get(pk, []))) for pk, paper in papers.items()]
-    rows = Passage.objects.filter(current=True).order_by("pk").values_list("pk", "paper_id", "text")
-    return whole, [Entry(pk, paper, f"{_heading(papers[paper])} {text}") for pk, paper, text in rows]
+    whole = [
+        Entry(pk, pk, _whole_text(paper, labels.get(pk, [])), paper.owner_id or EVERYONE)
+        for pk, paper in papers.items()
+    ]
+    rows = Passage.objects.filter(current=True).order_by("pk").values_list("pk", "paper_id", "text", "owner_id")
+    passages = [
+        Entry(pk, paper, f"{_heading(papers[paper])} {text}", owner or EVERYONE) for pk, paper, text, owner in rows
+    ]
+    return whole, passages
 
 
 def _heading(paper: Paper) -> str:
@@ -72,7 +90,7 @@ def _heading(paper: Paper) -> str:
 
 def _whole_text(paper: Paper, labels: list[str]) -> str:
     known = ", ".join([*labels, *paper.backbones, *paper.datasets])
-    return f"{_heading(paper)} {paper.annotation} {known}".strip()
+    return f"{_heading(paper)} {paper.annotation or paper.abstract} {known}".strip()
 
 
 @contextmanager

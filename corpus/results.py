@@ -65,12 +65,14 @@ class Hit:
     """One paper of a result. `score` orders hits of one search and means nothing across searches.
 
     `passage_ids` are its best passages, best first. `named` is True when the question names this paper or its method.
+    `pk` tells papers of several libraries apart that have the same citation key.
     """
 
     key: str
     score: float
     passage_ids: tuple[int, ...] = ()
     named: bool = False
+    pk: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +91,13 @@ class SearchResult:
     def as_dict(self) -> dict[str, Any]:
         """JSON types only; `from_dict` reads it back."""
         hits = [
-            {"key": hit.key, "score": hit.score, "passage_ids": list(hit.passage_ids), "named": hit.named}
+            {
+                "key": hit.key,
+                "score": hit.score,
+                "passage_ids": list(hit.passage_ids),
+                "named": hit.named,
+                "pk": hit.pk,
+            }
             for hit in self.results
         ]
         return {"results": hits, "facets": self.facets, "answerable": self.answerable, "reason": self.reason}

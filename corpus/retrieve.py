@@ -19,9 +19,9 @@ from pathlib import Path
 from django.conf import settings
 
 from corpus.evidence import doubt
-from corpus.index import Field, Index, current, open_index, tokens
+from corpus.index import Field, Found, Index, Scope, current, open_index, tokens
 from corpus.lexicon import read_facets
-from corpus.models import Paper, Passage
+from corpus.models import Label, Paper, Passage
 from corpus.names import Names
 from corpus.results import Facets, Hit, PassageHit, SearchResult
 from corpus.sentences import sentences
@@ -55,6 +55,7 @@ class _Engine:
     embedder: Embedder
     names: Names
     lists: frozenset[int] = frozenset()
+    words: frozenset[str] = frozenset()
 
 
 @dataclass(slots=True)
@@ -85,19 +86,21 @@ def warm() -> None:
     _opened().embedder.embed(["warm"])
 
 
-def search(query: str, facets: Facets | None = None, limit: int = 10, *, read: bool = True) -> SearchResult:
+def search(
+    query: str, facets: Facets | None = None, limit: int = 10, *, read: bool = True, reader: int | None = None
+) -> SearchResult:
     """The papers that answer a question, best first.
 
     `facets` are conditions given by the caller. Those that the question itself states are read too, unless `read` is
     False; `SearchResult.facets` reports only these. All conditions hold before ranking, so `limit` counts papers that
-    fulfil them. An empty question ranks nothing and gives no result. Raises inference.errors.Unavailable without an
-    index, FAISS or model.
+    fulfil them. `reader` is the primary key of the user who asks: their own library is searched too. An empty question
+    ranks nothing and gives no result. Raises inference.errors.Unavailable without an index, FAISS or model.
     """
-    asked = _ask(query, facets, read)
+    asked = _ask(query, facets, read, reader)
     if asked is None:
         return SearchResult(answerable=False, reason="The question is empty.")
     hits = _hits(asked, limit)
-    vocabulary = asked.engine.index.papers.vocabulary
+    vocabulary = asked.engine.words
     reason = doubt(asked.query, asked.stated, len(hits), asked.cosine, bool(asked.named), vocabulary)
     return SearchResult(hits, asked.stated.as_dict(), not reason, reason)
 
@@ -108,14 +111,15 @@ def passages(
     limit: int = 8,
     *,
     read: bool = True,
-    keys: Collection[str] | None = None,
+    keys: Collection[int] | None = None,
+    reader: int | None = None,
 ) -> list[PassageHit]:
     """The passages that answer a question best, best first, at most two of a paper, with the sentence to quote.
 
-    Facets and errors as in `search`; `keys` restricts the passages to these papers. The results and data sets of a
-    paper count as one passage.
+    Facets and errors as in `search`; `keys` restricts the passages to the papers with these primary keys. The results
+    and data sets of a paper count as one passage.
     """
-    asked = _ask(query, facets, read, keys)
+    asked = _ask(query, facets, read, reader, keys)
     if asked is None:
         return []
     chosen = _best_passages(asked, limit)
@@ -140,66 +144,74 @@ def _opened() -> _Engine:
                 )
             _engine = _Engine(index, embedder, Names([]))
         if _engine.names.papers != _engine.index.build.papers:
-            _engine.names = Names(Paper.objects.values_list("pk", "key", "title", "model_name", "annotation"))
+            _engine.names = Names(
+                Paper.objects.values_list("pk", "owner_id", "key", "title", "model_name", "annotation")
+            )
             lists = Passage.objects.filter(kind=Passage.Kind.RESULTS).values_list("pk", flat=True)
             _engine.lists = frozenset(lists)
+            shared = Paper.objects.filter(owner=None)
+            texts = [" ".join(map(str, row)) for row in shared.values_list("title", "model_name", "annotation")]
+            texts += Passage.objects.filter(owner=None, current=True).values_list("text", flat=True)
+            texts += Label.objects.filter(owner=None).values_list("value", flat=True)
+            _engine.words = frozenset(word for text in tokens(texts) for word in text)
         return _engine
 
 
-def _ask(query: str, given: Facets | None, read: bool, keys: Collection[str] | None = None) -> _Asked | None:
+def _ask(
+    query: str, given: Facets | None, read: bool, reader: int | None, keys: Collection[int] | None = None
+) -> _Asked | None:
     """The question read and ranked, or None for an empty one."""
     query = query.strip()[:QUERY_LIMIT]
     if not query:
         return None
     engine = _opened()
-    named = engine.names.named_in(query)
+    named = engine.names.named_in(query, reader)
     # Who names papers wants these, whatever else the words mean.
     stated = read_facets(query) if read and not named else Facets()
     asked = _Asked(query, engine, named, stated)
-    _rank(asked, _allowed(stated.union(given or Facets()), keys))
+    _rank(asked, Scope(reader, _allowed(stated.union(given or Facets()), keys, reader)))
     return asked
 
 
-def _allowed(conditions: Facets, keys: Collection[str] | None) -> set[int] | None:
-    """Primary keys of the papers that may be found; None for all."""
+def _allowed(conditions: Facets, keys: Collection[int] | None, reader: int | None) -> frozenset[int] | None:
+    """Primary keys of the papers that may be found; None for all that the reader may see."""
     if not conditions and keys is None:
         return None
-    papers = Paper.objects.filter_facets(conditions)
-    return set((papers if keys is None else papers.filter(key__in=keys)).values_list("pk", flat=True))
+    papers = Paper.objects.visible_to(reader).filter_facets(conditions, reader)
+    return frozenset((papers if keys is None else papers.filter(pk__in=keys)).values_list("pk", flat=True))
 
 
-def _rank(asked: _Asked, allowed: set[int] | None) -> None:
+def _rank(asked: _Asked, scope: Scope) -> None:
     """Fills in the scores. A paper's dense part is the mean of its own and its best passage's."""
     index = asked.engine.index
     vector = asked.engine.embedder.embed([asked.query])[0]
-    words = tokens([asked.query])[0]
-    whole, whole_sparse, cosine = _rankings(index.papers, vector, words, allowed)
-    parts, parts_sparse, _ = _rankings(index.passages, vector, words, allowed)
-    asked.cosine = cosine
-    asked.paper_of = {int(index.passages.ids[at]): int(index.passages.papers[at]) for at in parts.keys() | parts_sparse}
-    fused = {int(index.passages.ids[at]): score for at, score in _fuse(parts, parts_sparse).items()}
+    words = Counter(tokens([asked.query])[0])
+    dense_found, sparse_found = _rankings(index.papers, vector, words, scope)
+    dense_parts, sparse_parts = _rankings(index.passages, vector, words, scope)
+    asked.cosine = float(dense_found.scores[0]) if len(dense_found) else 0.0
+    for found in (dense_parts, sparse_parts):
+        asked.paper_of |= dict(zip(found.ids.tolist(), found.papers.tolist(), strict=True))
+    parts = _scaled(_by_id(dense_parts))
+    fused = _fuse(parts, _scaled(_by_id(sparse_parts), lowest=0.0))
     lists = asked.engine.lists if not _ASKS_FOR_FIGURES.search(asked.query) else frozenset[int]()
     asked.passages = {key: score * (FIGURES_WEIGHT if key in lists else 1.0) for key, score in fused.items()}
     best: dict[int, float] = {}
-    for at, score in parts.items():
-        paper = int(index.passages.papers[at])
+    for passage, score in parts.items():
+        paper = asked.paper_of[passage]
         best[paper] = max(score, best.get(paper, 0.0))
-    dense = {int(index.papers.ids[at]): score for at, score in whole.items()}
-    sparse = {int(index.papers.ids[at]): score for at, score in whole_sparse.items()}
+    dense = _scaled(_by_id(dense_found))
+    sparse = _scaled(_by_id(sparse_found), lowest=0.0)
     both = {paper: (dense.get(paper, 0.0) + best.get(paper, 0.0)) / 2 for paper in dense.keys() | best}
     asked.papers = _fuse(_scaled(both), sparse)
 
 
-def _rankings(
-    part: Field, vector: Embedding, words: list[str], allowed: set[int] | None
-) -> tuple[dict[int, float], dict[int, float], float]:
-    """Position: scaled score, dense and sparse, and the highest cosine."""
-    within = part.positions(allowed)
-    places, cosines = part.dense(vector, POOL, within)
-    at, scores = part.sparse(words, POOL, within)
-    dense = _scaled(dict(zip(places.tolist(), cosines.tolist(), strict=True)))
-    sparse = _scaled(dict(zip(at.tolist(), scores.tolist(), strict=True)), lowest=0.0)
-    return dense, sparse, float(cosines[0]) if len(cosines) else 0.0
+def _rankings(part: Field, vector: Embedding, words: Counter[str], scope: Scope) -> tuple[Found, Found]:
+    """The nearest texts by cosine, and the best by BM25."""
+    return part.dense(vector, POOL, scope), part.sparse(words, POOL, scope)
+
+
+def _by_id(found: Found) -> dict[int, float]:
+    return dict(zip(found.ids.tolist(), found.scores.tolist(), strict=True))
 
 
 def _scaled(scores: dict[int, float], lowest: float | None = None) -> dict[int, float]:
@@ -235,7 +247,7 @@ def _hits(asked: _Asked, limit: int) -> list[Hit]:
         if paper in best and len(best[paper]) < PASSAGES_PER_PAPER:
             best[paper].append(passage)
     return [
-        Hit(keys[paper], round(scores[paper], 6), tuple(best[paper]), paper in asked.named)
+        Hit(keys[paper], round(scores[paper], 6), tuple(best[paper]), paper in asked.named, paper)
         for paper in order
         if paper in keys
     ]

@@ -18,11 +18,13 @@ log = logging.getLogger("lightbox.corpus")
 
 
 @shared_task(name=TASK, ignore_result=False)
-def search(query: str, facets: dict[str, Any], limit: int, read: bool = True) -> dict[str, Any]:
+def search(
+    query: str, facets: dict[str, Any], limit: int, read: bool = True, reader: int | None = None
+) -> dict[str, Any]:
     """`corpus.retrieve.search` as JSON. Its InferenceErrors reach the caller as they are."""
     from corpus import retrieve  # loads nothing heavy itself, but only this worker should hold it
 
-    return retrieve.search(query, Facets.from_dict(facets), limit, read=read).as_dict()
+    return retrieve.search(query, Facets.from_dict(facets), limit, read=read, reader=reader).as_dict()
 
 
 @worker_ready.connect

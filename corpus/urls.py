@@ -1,10 +1,10 @@
 from django.urls import path
 
-from corpus import views
+from corpus.views import browse, paper
 
 app_name = "corpus"
 
 urlpatterns = [
-    path("", views.browse, name="browse"),
-    path("<str:key>/", views.paper, name="paper"),
+    path("", browse.browse, name="browse"),
+    path("<str:key>/", paper.paper, name="paper"),
 ]

@@ -78,6 +78,11 @@ class Context:
     def ref(self) -> str:
         return f"c{self.call.number}"
 
+    @property
+    def reader(self) -> int:
+        """Whose literature may be searched: the primary key of the conversation's owner."""
+        return self.call.run.conversation.owner_id
+
     def image(self, name: str) -> Image:
         """The image of this conversation with this name. Raises Declined for any other."""
         rows = ConversationImage.objects.filter(conversation=self.call.run.conversation_id).select_related("image")

@@ -51,12 +51,12 @@ def _passage(hit: "PassageHit") -> dict[str, Any]:
     }
 
 
-def _best_per_paper(hits: list["PassageHit"], keys: list[str]) -> list[dict[str, Any]]:
+def _best_per_paper(hits: list["PassageHit"], papers: list[int]) -> list[dict[str, Any]]:
     """One passage a paper, in the order of the papers."""
-    best: dict[str, PassageHit] = {}
+    best: dict[int, PassageHit] = {}
     for hit in hits:
-        best.setdefault(hit.passage.paper.key, hit)
-    return [_passage(best[key]) for key in keys if key in best]
+        best.setdefault(hit.passage.paper_id, hit)
+    return [_passage(best[paper]) for paper in papers if paper in best]
 
 
 def _words(value: Any) -> str:
@@ -67,10 +67,12 @@ def run(context: Context, arguments: SearchArguments) -> ToolResult:
     from corpus import retrieve
 
     facets = _facets(arguments)
-    found: SearchResult = retrieve.search(arguments.query, facets, limit=arguments.limit)
-    keys = [hit.key for hit in found.results]
-    hits = retrieve.passages(arguments.query, facets, limit=2 * arguments.limit, keys=keys) if keys else []
-    passages = _best_per_paper(hits, keys) if found.answerable else []
+    reader = context.reader
+    found: SearchResult = retrieve.search(arguments.query, facets, limit=arguments.limit, reader=reader)
+    papers = [hit.pk for hit in found.results]
+    limit = 2 * arguments.limit
+    hits = retrieve.passages(arguments.query, facets, limit=limit, keys=papers, reader=reader) if papers else []
+    passages = _best_per_paper(hits, papers) if found.answerable else []
     stated = ", ".join(_words(value) for value in found.facets.values())
     return ToolResult(
         summary=f"{len(passages)} papers" + (f" ({stated})" if stated else "")

@@ -21,7 +21,7 @@ SOURCES = (
     "corpus/index.py",
     "corpus/sentences.py",
     "corpus/reload.py",
-    "corpus/models.py",
+    "corpus/models/papers.py",
     "corpus/ingest.py",
     "corpus/data/vectors.npz",
 )

@@ -196,8 +196,7 @@ def test_a_reader_keeps_its_index_while_a_new_one_is_made(tmp_path: Path) -> Non
     index.build(tmp_path, entries("lung", "heart"), entries("lung mask"), Letters())
     reader = index.open_index(tmp_path)
     index.build(tmp_path, entries("brain"), entries("brain mask"), Letters())
-    positions, _ = reader.papers.dense(Letters().embed(["lung"])[0], 5)
-    assert len(positions) == 2
+    assert len(reader.papers.dense(Letters().embed(["lung"])[0], 5, index.Scope())) == 2
 
 
 def test_two_at_once_take_turns(data: Path) -> None:

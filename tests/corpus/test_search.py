@@ -114,7 +114,8 @@ def test_lists_of_data_sets_come_first_only_when_asked_for() -> None:
 
 
 def test_passages_can_be_asked_of_some_papers_only() -> None:
-    hits = retrieve.passages("training data", keys=["wu2023medklip", "lai2026medr1"])
+    wanted = Paper.objects.filter(key__in=["wu2023medklip", "lai2026medr1"]).values_list("pk", flat=True)
+    hits = retrieve.passages("training data", keys=list(wanted))
     assert {hit.passage.paper.key for hit in hits} == {"wu2023medklip", "lai2026medr1"}
 
 

@@ -28,19 +28,21 @@ def test_a_worker_answers_with_the_same_as_a_search_in_process(corpus_worker: An
     from corpus import retrieve
 
     facets = Facets(tasks=("segmentation",), year_min=2024)
-    assert client.search("text-guided lungs", facets, 5, timeout=60) == retrieve.search("text-guided lungs", facets, 5)
+    assert client.search("text-guided lungs", facets, 5, timeout=60, reader=None) == retrieve.search(
+        "text-guided lungs", facets, 5
+    )
 
 
 def test_a_worker_without_an_index_says_what_to_do(corpus_worker: Any, settings: Any, tmp_path: Any) -> None:
     settings.DATA_DIR = tmp_path
     with pytest.raises(Unavailable, match="load_corpus"):
-        client.search("lungs", timeout=30)
+        client.search("lungs", timeout=30, reader=None)
 
 
 def test_nobody_answering_is_one_line_after_the_time_given() -> None:
     started = time.monotonic()
     with pytest.raises(Unavailable, match="did not answer in time"):
-        client.search("lungs", timeout=0.5)
+        client.search("lungs", timeout=0.5, reader=None)
     assert time.monotonic() - started < 3
 
 
@@ -49,13 +51,13 @@ def test_no_queue_at_all_is_one_line_too(monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setattr(client, "current_app", nowhere)
     started = time.monotonic()
     with pytest.raises(Unavailable, match="cannot be reached"):
-        client.search("lungs", timeout=2)
+        client.search("lungs", timeout=2, reader=None)
     assert time.monotonic() - started < 10
 
 
 def test_an_eager_application_searches_in_process(literature: None, eager_celery: Any) -> None:
     assert tasks.search.name in eager_celery.tasks
-    found = client.search("MedKLIP", limit=1)
+    found = client.search("MedKLIP", limit=1, reader=None)
     assert found.results[0].key == "wu2023medklip"
     json.dumps(found.as_dict())
 

@@ -49,9 +49,9 @@ class Command(BaseCommand):
             self.stdout.write(f"read as: {json.dumps(result.facets)}")
         if not result.answerable:
             self.stdout.write(f"note: {result.reason}")
-        papers = Paper.objects.in_bulk([hit.key for hit in result.results], field_name="key")
+        papers = Paper.objects.in_bulk([hit.pk for hit in result.results])
         for hit in result.results:
-            paper = papers[hit.key]
+            paper = papers[hit.pk]
             self.stdout.write(f"{hit.score:.3f}  {hit.key}  {paper.title} ({paper.year})")
 
 
