@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from typing import Any
 from urllib.parse import urlencode
 
 from django.http import QueryDict
@@ -14,7 +15,14 @@ from corpus.models import Label, Paper, Passage
 from corpus.results import Facets
 from corpus.vocabulary import name_of
 
-TITLES = {"task": "Task", "strategy": "Learning strategy", "technique": "Technique", "modality": "Modality"}
+TITLES = {
+    "task": "Task",
+    "strategy": "Learning strategy",
+    "technique": "Technique",
+    "modality": "Modality",
+    "dimension": "Dimension",
+    "anatomy": "Anatomy",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,11 +35,25 @@ class Menu:
 
 
 @dataclass(frozen=True, slots=True)
+class Chip:
+    """A condition as it stands over the list: the address without it, and those with another value in its place.
+
+    `read` tells a condition that was read from the question from one that was chosen.
+    """
+
+    name: str
+    title: str
+    without: str
+    others: list[tuple[str, str]]
+    read: bool
+
+
+@dataclass(frozen=True, slots=True)
 class State:
     """What the address says. Unreadable years and pages count as not given."""
 
     q: str = ""
-    values: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    values: dict[str, tuple[str, ...]] = field(default_factory=dict)
     year_min: int | None = None
     year_max: int | None = None
     page: int = 1
@@ -71,22 +93,42 @@ class State:
         """The address of all papers with one label; empty for a facet that the page has no filter for."""
         return cls(values={parameter: (value,)}).address() if parameter else ""
 
-    def chips(self) -> list[tuple[str, str]]:
-        """(what is chosen, the address without it)."""
+    def with_read(self, read: Mapping[str, Any]) -> State:
+        """This state with what was read from the question (`Facets.as_dict`) chosen too, to be edited like the rest."""
+        both = self.facets.union(Facets.from_dict(read))
+        labels = both.labels()
+        values = {name: labels[facet] for name, facet in PARAMETERS.items() if facet in labels}
+        return replace(self, values=values, year_min=both.year_min, year_max=both.year_max, read=False, page=1)
+
+    def chips(self, menus: Mapping[str, Iterable[Choice]], given: State) -> list[Chip]:
+        """The chosen conditions, each with what could stand in its place; `given` is what the address says."""
         chips = []
         for name, chosen in self.values.items():
             for value in chosen:
-                rest = {**self.values, name: tuple(v for v in chosen if v != value)}
-                chips.append((name_of(value), replace(self, values=rest, page=1).address()))
+                others = [
+                    (choice.term.name, self._with(name, tuple(choice.term.value if v == value else v for v in chosen)))
+                    for choice in menus.get(PARAMETERS[name], ())
+                    if choice.term.value not in chosen
+                ]
+                without = self._with(name, tuple(v for v in chosen if v != value))
+                read = value not in given.values.get(name, ())
+                chips.append(Chip(name_of(value), TITLES[name], without, others, read))
         if self.year_min:
-            chips.append((f"from {self.year_min}", replace(self, year_min=None, page=1).address()))
+            without = replace(self, year_min=None, page=1).address()
+            chips.append(Chip(f"from {self.year_min}", "Year", without, [], self.year_min != given.year_min))
         if self.year_max:
-            chips.append((f"to {self.year_max}", replace(self, year_max=None, page=1).address()))
+            without = replace(self, year_max=None, page=1).address()
+            chips.append(Chip(f"to {self.year_max}", "Year", without, [], self.year_max != given.year_max))
         return chips
 
+    def _with(self, name: str, chosen: tuple[str, ...]) -> str:
+        """The address of this state with these values of one facet."""
+        values = {of: kept for of, kept in (self.values | {name: chosen}).items() if kept}
+        return replace(self, values=values, page=1).address()
+
     def only_words(self) -> str:
-        """The address of the same search that reads no facets from the question."""
-        return replace(self, read=False, page=1).address()
+        """The address of the same question without any condition."""
+        return State(q=self.q, read=False).address()
 
     def pages(self, count: int) -> list[tuple[int, str]]:
         """(number, address) of every page of the list."""
@@ -112,14 +154,6 @@ class Row:
         labels = sorted(paper.labels.all(), key=lambda label: label.facet != Label.Facet.TASK)
         shown = [label.value for label in labels if label.facet in (Label.Facet.TASK, Label.Facet.MODALITY)]
         return cls(paper, passage.text if passage else paper.annotation, passage, [name_of(v) for v in shown[:6]])
-
-
-def readings(facets: Mapping[str, object]) -> list[str]:
-    """How facets read from a question are written on the page: ["report generation", "CT", "from 2025"]."""
-    read = Facets.from_dict(facets)
-    said = [name_of(value) for values in read.labels().values() for value in values]
-    said += [f"from {read.year_min}"] if read.year_min else []
-    return said + ([f"to {read.year_max}"] if read.year_max else [])
 
 
 def _grouped(choices: list[Choice]) -> list[tuple[str, list[Choice]]]:

@@ -19,7 +19,14 @@ from inference.errors import Unavailable
 Values = str | Sequence[str] | None
 
 # The facets of the browse page, and what each is called in its address.
-PARAMETERS = {"task": "task", "strategy": "learning_strategy", "technique": "technique", "modality": "modality"}
+PARAMETERS = {
+    "task": "task",
+    "strategy": "learning_strategy",
+    "technique": "technique",
+    "modality": "modality",
+    "dimension": "dimension",
+    "anatomy": "anatomy",
+}
 RANKED = 60  # how many papers a question brings at most
 
 
@@ -49,6 +56,8 @@ def facets_of(
     modality: Values = None,
     year_min: int | None = None,
     year_max: int | None = None,
+    dimension: Values = None,
+    anatomy: Values = None,
 ) -> Facets:
     """Facets from the parameters of an address: each one value, several (all must hold), or none."""
     return Facets(
@@ -56,6 +65,8 @@ def facets_of(
         learning_strategies=_several(strategy),
         techniques=_several(technique),
         modalities=_several(modality),
+        dimensions=_several(dimension),
+        anatomy=_several(anatomy),
         year_min=year_min,
         year_max=year_max,
     )
@@ -112,7 +123,7 @@ def choices(papers: Iterable[Paper], chosen: Facets) -> dict[str, list[Choice]]:
     picked = chosen.labels()
     menus = {}
     for facet in PARAMETERS.values():
-        values = dict.fromkeys([*terms()[facet], *(value for of, value in counts if of == facet)])
+        values = dict.fromkeys([*terms().get(facet, {}), *sorted(value for of, value in counts if of == facet)])
         menus[facet] = [
             Choice(term(facet, value), counts.get((facet, value), 0), value in picked.get(facet, ()))
             for value in values

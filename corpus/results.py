@@ -80,13 +80,14 @@ class SearchResult:
     """Hits, best first; the facets that were read in the question; whether the collection can answer at all.
 
     `answerable` comes from simple rules over the evidence (`corpus.retrieve`), and `reason` says in one sentence which
-    rule spoke when it is False.
+    rule spoke when it is False. `rest` is what the facets leave of the question's words, empty where none were read.
     """
 
     results: list[Hit] = field(default_factory=list)
     facets: dict[str, Any] = field(default_factory=dict)
     answerable: bool = True
     reason: str = ""
+    rest: str = ""
 
     def as_dict(self) -> dict[str, Any]:
         """JSON types only; `from_dict` reads it back."""
@@ -100,13 +101,15 @@ class SearchResult:
             }
             for hit in self.results
         ]
-        return {"results": hits, "facets": self.facets, "answerable": self.answerable, "reason": self.reason}
+        return {"results": hits, "facets": self.facets, "answerable": self.answerable, "reason": self.reason} | {
+            "rest": self.rest
+        }
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> SearchResult:
         """The inverse of `as_dict`. Raises KeyError or TypeError on anything else."""
         hits = [Hit(**{**hit, "passage_ids": tuple(hit["passage_ids"])}) for hit in data["results"]]
-        return cls(hits, dict(data["facets"]), bool(data["answerable"]), str(data["reason"]))
+        return cls(hits, dict(data["facets"]), bool(data["answerable"]), str(data["reason"]), str(data["rest"]))
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from django.utils.cache import patch_vary_headers
 from django.views.decorators.http import require_safe
 
 from corpus import catalogue
-from corpus.browse import Row, State, readings
+from corpus.browse import Row, State
 from corpus.models import Paper, Passage
 
 PAGE_SIZE = 20
@@ -27,16 +27,20 @@ def browse(request: HttpRequest) -> HttpResponse:
     reader = request.user.pk
     found = catalogue.find(state.q, state.facets, PATIENCE, read=state.read, reader=reader)
     page = Paginator(found.papers, PAGE_SIZE).get_page(state.page)
+    shown = state.with_read(found.result.facets) if found.result else state
+    choices = catalogue.choices(found.papers, shown.facets)
     swap = bool(request.headers.get("HX-Request")) and not request.headers.get("HX-History-Restore-Request")
     context = {
         "state": state,
         "found": found,
         "page": page,
         "pages": state.pages(page.paginator.num_pages),
-        "menus": state.menus(catalogue.choices(found.papers, state.facets)),
+        "shown": shown,
+        "chips": shown.chips(choices, given=state),
+        "menus": shown.menus(choices),
         "years": catalogue.years(reader),
         "rows": _rows(page.object_list, found),
-        "readings": readings(found.result.facets) if found.result else [],
+        "reading": bool(found.result and found.result.facets),
         "swap": swap,
     }
     response = render(request, "corpus/browse.html#answer" if swap else "corpus/browse.html", context)

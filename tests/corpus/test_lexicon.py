@@ -21,6 +21,16 @@ DEV = [json.loads(line) for line in Path(__file__).with_name("queries-dev.jsonl"
         ("how do radiologists feel when a machine writes their reports", {}),
         ("is the network looking at the CT at all, or guessing from the wording of the prompt", {}),
         ("", {}),
+        ("3-D US segmentation", {"tasks": ["segmentation"], "modalities": ["ultrasound"], "dimensions": ["3d"]}),
+        ("let us segment", {"tasks": ["segmentation"]}),
+        ("MR image generation", {"tasks": ["synthesis"], "modalities": ["mri"]}),
+        ("registration, no later than 2024", {"tasks": ["registration"], "year_max": 2024}),
+        ("segmentation but not CT", {"tasks": ["segmentation"]}),
+        ("CT or MRI segmentation", {"tasks": ["segmentation"]}),
+        ("LoRA or other adapters for VQA", {"tasks": ["vqa"], "techniques": ["parameter-efficient-tuning"]}),
+        ("without any training, classification", {"tasks": ["classification"], "techniques": ["direct-use"]}),
+        ("segmentation of the brain", {"tasks": ["segmentation"], "anatomy": ["brain"]}),
+        ("classification of scarred brain on MRI", {"tasks": ["classification"], "modalities": ["mri"]}),
     ],
 )  # fmt: skip
 def test_what_a_question_states_is_read(query: str, facets: dict[str, Any]) -> None:
