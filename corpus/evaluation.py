@@ -12,10 +12,17 @@ import random
 import statistics
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from corpus.results import SearchResult
+
+SEARCH = "search: facets, names, ranking"
+FACETS_EXACT = "facets read exactly"
+NO_FACETS = "no facet read where none is stated"
+REFUSED = "refused, having no answer"
+WRONGLY_REFUSED = "refused, having an answer"
 KINDS = ("topical", "facet", "known-item", "comparison", "unanswerable")
 DEPTH = 10
 RESAMPLES = 1000
@@ -110,6 +117,49 @@ def by_kind(
         if question.relevant:
             values.setdefault(question.kind, []).append(ndcg(keys, question.relevant))
     return {kind: measure(values[kind]) for kind in KINDS if kind in values}, times
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What `evaluate` found. `stages`: {stage: {kind: nDCG@10}}; `shares`: {what: its share}, of facets read exactly
+    and of questions refused; `seconds`: {stage: (p50, p95)} a question."""
+
+    questions: int
+    stages: dict[str, dict[str, Measure]]
+    shares: dict[str, Measure]
+    seconds: dict[str, tuple[float, float]]
+
+    def as_dict(self) -> dict[str, Any]:
+        """JSON types only."""
+        return asdict(self)
+
+
+def evaluate(questions: Sequence[Question]) -> Report:
+    """Runs the search on all questions, and plainer searches beside it. Raises inference.errors.Unavailable."""
+    from corpus import baselines, retrieve
+
+    retrieve.warm()
+    answers: dict[str, SearchResult] = {}
+
+    def full(question: Question) -> list[str]:
+        answers[question.id] = retrieve.search(question.query, limit=DEPTH)
+        return [hit.key for hit in answers[question.id].results]
+
+    stages, seconds = {}, {}
+    for stage, rank in {**baselines.stages(), SEARCH: full}.items():
+        stages[stage], times = by_kind(questions, rank)
+        seconds[stage] = (quantile(times, 0.5), quantile(times, 0.95))
+    return Report(len(questions), stages, _shares(questions, answers), seconds)
+
+
+def _shares(questions: Sequence[Question], answers: Mapping[str, SearchResult]) -> dict[str, Measure]:
+    """How often facets were read as stated, and how often what has an answer, or has none, was refused."""
+    exact = [same_facets(answers[q.id].facets, q.facets) for q in questions if q.kind == "facet"]
+    free = [not answers[q.id].facets for q in questions if q.kind != "facet"]
+    without = [not answers[q.id].answerable for q in questions if not q.relevant]
+    answerable = [not answers[q.id].answerable for q in questions if q.relevant]
+    named = {FACETS_EXACT: exact, NO_FACETS: free, REFUSED: without, WRONGLY_REFUSED: answerable}
+    return {what: measure(values) for what, values in named.items() if values}
 
 
 def quantile(times: Sequence[float], share: float) -> float:

@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 from inference.errors import Unavailable
 from inference.types import Embedder, Embedding
 
-FORMAT = 2  # raise it when the files below change
+FORMAT = 3  # raise it when the files below change
 POINTER = "current.json"
 MANIFEST = "manifest.json"
 BATCH = 64
@@ -42,12 +42,14 @@ Progress = Callable[[Iterable[Any]], Iterable[Any]]
 @dataclass(frozen=True, slots=True)
 class Entry:
     """One text to be found: `id` is the key of the paper or passage, `paper` the key of its paper, `owner` the key of
-    the user whose it is, or EVERYONE."""
+    the user whose it is, or EVERYONE. `words` are index words beside those of the text (notions, labels): BM25 counts
+    them, the vector does not."""
 
     id: int
     paper: int
     text: str
     owner: int = EVERYONE
+    words: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,12 +91,27 @@ class IndexBuild:
         return (self.format, self.corpus, self.embedder) == (FORMAT, corpus, embedder)
 
 
-def corpus_hash(papers: Sequence[Entry], passages: Sequence[Entry]) -> str:
-    """SHA-256 over the ids and texts, in order."""
-    digest = hashlib.sha256()
-    for entry in (*papers, *passages):
-        digest.update(f"{entry.id}\0{entry.paper}\0{entry.owner}\0{entry.text}\0".encode())
-    return digest.hexdigest()
+@dataclass(frozen=True, slots=True)
+class Texts:
+    """All that is indexed: of each paper one text with everything known of it, its passages, and what people ask when
+    they look for it. The last two are found on their own, and lead to their paper."""
+
+    papers: Sequence[Entry]
+    passages: Sequence[Entry]
+    asked: Sequence[Entry] = ()
+
+    def fields(self) -> dict[str, Sequence[Entry]]:
+        """{name of the field: its entries}."""
+        return {"papers": self.papers, "passages": self.passages, "asked": self.asked}
+
+    def digest(self) -> str:
+        """SHA-256 over everything, in order."""
+        digest = hashlib.sha256()
+        for name, entries in self.fields().items():
+            digest.update(f"{name}\0".encode())
+            for entry in entries:
+                digest.update(json.dumps([entry.id, entry.paper, entry.owner, entry.text, entry.words]).encode())
+        return digest.hexdigest()
 
 
 def tokens(texts: list[str]) -> list[list[str]]:
@@ -169,6 +186,7 @@ class Index:
         self.build = build
         self.papers = Field(folder / "papers")
         self.passages = Field(folder / "passages")
+        self.asked = Field(folder / "asked")
 
 
 def current(root: Path) -> tuple[Path, IndexBuild] | None:
@@ -195,8 +213,7 @@ def open_index(root: Path) -> Index:
 
 def build(
     root: Path,
-    papers: Sequence[Entry],
-    passages: Sequence[Entry],
+    texts: Texts,
     embedder: Embedder,
     progress: Progress = iter,
 ) -> IndexBuild:
@@ -208,18 +225,20 @@ def build(
     for engine in ("faiss", "bm25s"):  # say what is missing before the long work, not after
         _import(engine)
     root.mkdir(parents=True, exist_ok=True)
-    digest = corpus_hash(papers, passages)
+    digest = texts.digest()
     folder = root / f"{digest[:12]}-{time.time_ns()}"
     before = current(root)
-    vectors = _embed([entry.text for entry in (*papers, *passages)], embedder, progress)
-    _write_field(folder / "papers", papers, vectors[: len(papers)])
-    _write_field(folder / "passages", passages, vectors[len(papers) :])
+    vectors = _embed([entry.text for entries in texts.fields().values() for entry in entries], embedder, progress)
+    start = 0
+    for name, entries in texts.fields().items():
+        _write_field(folder / name, entries, vectors[start : start + len(entries)])
+        start += len(entries)
     manifest = IndexBuild(
         format=FORMAT,
         embedder=embedder.name,
         dimension=int(vectors.shape[1]),
-        papers=len(papers),
-        passages=len(passages),
+        papers=len(texts.papers),
+        passages=len(texts.passages),
         corpus=digest,
         built_at=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         seconds=round(time.perf_counter() - started, 3),
@@ -251,7 +270,8 @@ def _write_field(folder: Path, entries: Sequence[Entry], vectors: Embedding) -> 
     flat.add(vectors)
     faiss.write_index(flat, str(folder / "vectors.faiss"))
     sparse = bm25s.BM25()
-    sparse.index(tokens([entry.text for entry in entries]) or [[""]], show_progress=False)
+    words = [[*own, *entry.words] for own, entry in zip(tokens([e.text for e in entries]), entries, strict=True)]
+    sparse.index(words or [[""]], show_progress=False)
     sparse.save(str(folder / "bm25"), show_progress=False)
 
 

@@ -15,10 +15,11 @@ from corpus.results import LABEL_FACETS
 from corpus.sentences import windows
 
 SEED = Path(__file__).parent / "data" / "literature.jsonl"
+ASKED = SEED.with_name("asked.jsonl")
 READING_LIST = "reading list"
 ANNOTATOR = "annotator"
 
-_LISTS = ("authors", "list_sections", "backbones", "datasets", "results")
+_LISTS = ("authors", "list_sections", "backbones", "datasets", "results", "asked")
 _TEXTS = (
     "title",
     "model_name",
@@ -64,6 +65,12 @@ def read_entries(path: Path = SEED) -> list[dict[str, Any]]:
             raise ValueError(f"{path.name}, line {number}: without {', '.join(sorted(missing))}")
         entries.append(entry)
     return entries
+
+
+def seed_entries() -> list[dict[str, Any]]:
+    """The bundled corpus, each entry with what people ask who look for it. Raises ValueError as `read_entries`."""
+    asked = {row["key"]: row["asked"] for row in map(json.loads, ASKED.read_text(encoding="utf-8").splitlines())}
+    return [entry | {"asked": asked.get(entry["key"], [])} for entry in read_entries()]
 
 
 @transaction.atomic

@@ -21,7 +21,7 @@ from dataclasses import dataclass, field
 from functools import cache, lru_cache
 from pathlib import Path
 
-from corpus.results import Facets
+from corpus.results import LABEL_FACETS, Facets
 
 COVERAGE = (
     0.6  # share of content words that the facets must explain; on 71 questions of three authors 0.55 to 0.7 are alike
@@ -102,6 +102,12 @@ def read(query: str) -> Reading:
     used = {place for phrase in phrases for place in phrase.places}
     rest = [word for i, word in enumerate(words) if i not in used and word.lower() not in _FILLER]
     return Reading(facets, " ".join(rest))
+
+
+def labels_named(query: str) -> set[tuple[str, str]]:
+    """(facet of Label, value) of every label that the question names, also where it is too free to be a condition."""
+    words = _WORD.findall(_DIMENSION.sub(r"\1d", query))
+    return {(LABEL_FACETS[phrase.facet], phrase.value) for phrase in _conditions(words, _take_phrases(words))}
 
 
 def content_words(query: str) -> list[str]:

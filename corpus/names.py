@@ -1,61 +1,95 @@
-"""Papers named in a question: by citation key, by title, or by the name of their method."""
+"""Papers named in a question: by citation key, by title, or by the name of their method, as people write it.
+
+A name counts as its authors write it. In other spellings ("skingpt 4", "llava med") it counts when it cannot be an
+ordinary word or the acronym of something else. A name that many papers mention (CLIP, SAM) is a building block: it asks
+for its paper only where it is compared with another.
+"""
 
 from __future__ import annotations
 
+import json
 import re
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from functools import cache
+from pathlib import Path
 
 # (primary key, owner or None, citation key, title, model name, annotation)
 NameRow = tuple[int, int | None, str, str, str, str]
 
-COMMON = 6  # a name that more papers than this mention (CLIP, SAM) is a building block, not a request for its paper
-_WORDS = re.compile(r"[^\W_]+(?:[-.+][^\W_]+)*\+*")
+COMMON = 6  # a name that more papers than this mention is a building block
+_SHORTEST = 4  # letters and digits of a name that counts in any spelling
+_LONGEST_HEAD = 4  # words of a title before its colon that are a name ("Ariadne's Thread: ...")
+_WORDS = re.compile(r"[^\W_]+(?:[-.+'][^\W_]+)*\+*")
+_COMPARES = re.compile(r"\b(?:vs?|versus|compar\w+|differ\w*|against|better than|instead of)\b", re.IGNORECASE)
+_BEFORE = re.compile(
+    r"(?:\b(?:vs?\.?|versus|against|compare|comparing|between|with|and|or|than|to)|,)\s*\Z", re.IGNORECASE
+)
+_AFTER = re.compile(r"\s*(?:,|\b(?:vs?|versus|against|compared|and|or)\b)", re.IGNORECASE)
 
 
 class Names:
-    """The names of all papers, with those left out that say little in a question about other papers."""
+    """The names of all papers."""
 
     def __init__(self, rows: Iterable[NameRow]) -> None:
         rows = list(rows)
         self.papers = len(rows)
+        self._owners = {row[0]: row[1] for row in rows}
+        self._written: dict[str, set[int]] = {}
+        self._squeezed: dict[str, set[int]] = {}
+        self._compared: dict[str, set[int]] = {}
         mentions = Counter(word for row in rows for word in set(_WORDS.findall(f"{row[3]} {row[4]} {row[5]}")))
-        self._owners: dict[int, int | None] = {}
-        self._names: dict[str, set[int]] = {}
-        for pk, owner, key, title, model_name, _ in rows:
-            self._owners[pk] = owner
-            for name in (key, title, *_short_names(model_name)):
-                if mentions[name] <= COMMON:
-                    self._names.setdefault(name, set()).add(pk)
-        self._folded: dict[str, set[int]] = {}
-        for name, papers in self._names.items():
-            if _is_distinctive(name):
-                self._folded.setdefault(name.casefold(), set()).update(papers)
-        self._longest = max((len(name.split()) for name in self._names), default=1)
+        ordinary = _plain() | {word for row in rows for word in _WORDS.findall(row[5]) if word.islower()}
+        self._common = {name for name, times in mentions.items() if times > COMMON}
+        for pk, _, key, title, model_name, _ in rows:
+            for name in (key, title, *_short_names(title, model_name)):
+                self._written.setdefault(name, set()).add(pk)
+                squeezed = _squeeze(name)
+                self._compared.setdefault(squeezed, set()).add(pk)
+                if name not in self._common and len(squeezed) >= _SHORTEST and squeezed not in ordinary:
+                    self._squeezed.setdefault(squeezed, set()).add(pk)
+        self._longest = max((len(name.split()) for name in self._written), default=1)
 
     def named_in(self, query: str, reader: int | None) -> set[int]:
-        """Primary keys of the papers that the question names, among those that this reader may see.
-
-        Short plain names ("KAD", "MaCo", "FLAIR") count only as their authors write them, others in any case.
-        """
-        spans = [match.span() for match in _WORDS.finditer(query)]
+        """Primary keys of the papers that the question names, among those that this reader may see."""
         found: set[int] = set()
-        for i, (start, _) in enumerate(spans):
-            for _, end in spans[i : i + self._longest]:
-                text = query[start:end]
-                found |= self._names.get(text, set()) | self._folded.get(text.casefold(), set())
+        compares = bool(_COMPARES.search(query))
+        for start, end in self._stretches(query):
+            text = query[start:end]
+            if text not in self._common:
+                found |= self._written.get(text, set())
+            found |= self._squeezed.get(_squeeze(text), set())
+            if compares and (_BEFORE.search(query[:start]) or _AFTER.match(query[end:])):
+                found |= self._compared.get(_squeeze(text), set())
         return {paper for paper in found if self._owners[paper] in (None, reader)}
 
+    def _stretches(self, query: str) -> Iterator[tuple[int, int]]:
+        """Where every run of whole words begins and ends that is no longer than a name may be."""
+        spans = [match.span() for match in _WORDS.finditer(query)]
+        for i, (start, _) in enumerate(spans):
+            for _, end in spans[i : i + self._longest + 1]:  # a hyphen that is left out makes one word more
+                yield start, end
 
-def _short_names(model_name: str) -> Iterable[str]:
-    """The name without its remark, and a name in the remark: "SurgicalGPT (LV-GPT)" gives both."""
+
+def _short_names(title: str, model_name: str) -> Iterator[str]:
+    """The method's name without its remark, a name in the remark ("SurgicalGPT (LV-GPT)" gives both), and what stands
+    before the colon of a title where that is short."""
     before, _, remark = model_name.partition(" (")
     if before:
         yield before
     if remark.endswith(")") and " " not in remark and any(letter.isupper() for letter in remark):
         yield remark.removesuffix(")")
+    head, colon, _ = title.partition(":")
+    if colon and 2 <= len(head.split()) <= _LONGEST_HEAD:
+        yield head
 
 
-def _is_distinctive(name: str) -> bool:
-    """True when the name is no English word or acronym of another thing, however it is written."""
-    return len(name) > 6 or (len(name) > 4 and ("-" in name or any(letter.isdigit() for letter in name)))
+def _squeeze(name: str) -> str:
+    """Letters and digits only, in small letters; a plus counts ("Surgical-VQLA++" is another method)."""
+    return "".join(letter for letter in name.casefold() if letter.isalnum() or letter == "+")
+
+
+@cache
+def _plain() -> frozenset[str]:
+    words = json.loads((Path(__file__).parent / "data" / "words.json").read_text(encoding="utf-8"))
+    return frozenset(words["plain"]) | frozenset(words["filler"])

@@ -12,10 +12,13 @@ from typing import Any
 from django.conf import settings
 
 from corpus import index, ingest
-from corpus.index import EVERYONE, Entry, IndexBuild
+from corpus.index import EVERYONE, Entry, IndexBuild, Texts, tokens
 from corpus.models import Label, Paper, Passage
 from corpus.remembered import SHIPPED, Remembering
+from corpus.thesaurus import notions, words_of
 from inference.local_embedder import open_embedder
+
+ASKED_PER_PAPER = 100  # questions of one paper that are indexed at most
 
 Say = Callable[[str], None]
 Bar = Callable[[Iterable[Any], str], Iterable[Any]]
@@ -31,7 +34,7 @@ def reload(say: Say, bar: Bar, *, rebuild: bool = False, save_vectors: bool = Fa
     folder = Path(settings.DATA_DIR) / "index"
     with _alone(Path(settings.DATA_DIR) / "index.lock"):
         started = time.perf_counter()
-        loaded = ingest.load(ingest.read_entries(), lambda entries: bar(entries, "papers"))
+        loaded = ingest.load(ingest.seed_entries(), lambda entries: bar(entries, "papers"))
         what = f"{loaded.changed} of {loaded.papers} papers written" if loaded.changed else "unchanged"
         say(f"literature: {loaded.papers} papers, {what} ({time.perf_counter() - started:.1f} s)")
         started = time.perf_counter()
@@ -56,41 +59,50 @@ def refresh(papers: Collection[int]) -> None:
 
 def _bring_up_to_date(folder: Path, bar: Bar, rebuild: bool, save_vectors: bool) -> tuple[IndexBuild, bool]:
     """The build in use, and whether it was made just now."""
-    papers, passages = entries()
+    texts = entries()
     embedder = Remembering(open_embedder(settings.EMBEDDER), None if save_vectors else SHIPPED)
     found = index.current(folder)
-    if found and not rebuild and found[1].is_of(index.corpus_hash(papers, passages), embedder.name):
+    if found and not rebuild and found[1].is_of(texts.digest(), embedder.name):
         return found[1], False
-    build = index.build(folder, papers, passages, embedder, lambda batches: bar(batches, "embedding"))
+    build = index.build(folder, texts, embedder, lambda batches: bar(batches, "embedding"))
     if save_vectors:
+        embedder.embed([notion.text for notion in notions()])
         embedder.save(SHIPPED)
     return build, True
 
 
-def entries() -> tuple[list[Entry], list[Entry]]:
-    """The texts that are indexed: of each paper one with all that is known, of each passage one under its title."""
+def entries() -> Texts:
+    """The texts that are indexed: of each paper one with all that is known and with what people ask when they look for
+    it, and under its notions and labels; of each passage one under its title; and each question on its own."""
     papers = {paper.pk: paper for paper in Paper.objects.order_by("pk")}
-    labels: dict[int, list[str]] = {}
-    for pk, value in Label.objects.filter(owner=None).order_by("pk").values_list("paper_id", "value"):
-        labels.setdefault(pk, []).append(value.replace("-", " "))
-    whole = [
-        Entry(pk, pk, _whole_text(paper, labels.get(pk, [])), paper.owner_id or EVERYONE)
-        for pk, paper in papers.items()
-    ]
+    labels: dict[int, list[Label]] = {}
+    for label in Label.objects.filter(owner=None).order_by("facet", "value", "pk"):
+        labels.setdefault(label.paper_id, []).append(label)
+    whole = [_whole(paper, labels.get(pk, [])) for pk, paper in papers.items()]
     rows = Passage.objects.filter(current=True).order_by("pk").values_list("pk", "paper_id", "text", "owner_id")
     passages = [
         Entry(pk, paper, f"{_heading(papers[paper])} {text}", owner or EVERYONE) for pk, paper, text, owner in rows
     ]
-    return whole, passages
+    # The places of a paper's questions, counted through: they are no rows, and only their paper is of interest.
+    asked = [
+        Entry(pk * ASKED_PER_PAPER + place, pk, text, paper.owner_id or EVERYONE)
+        for pk, paper in papers.items()
+        for place, text in enumerate(paper.asked[:ASKED_PER_PAPER])
+    ]
+    return Texts(whole, passages, asked)
 
 
 def _heading(paper: Paper) -> str:
     return f"{paper.title} ({paper.model_name})." if paper.model_name else f"{paper.title}."
 
 
-def _whole_text(paper: Paper, labels: list[str]) -> str:
-    known = ", ".join([*labels, *paper.backbones, *paper.datasets])
-    return f"{_heading(paper)} {paper.annotation or paper.abstract} {known}".strip()
+def _whole(paper: Paper, labels: list[Label]) -> Entry:
+    values = [label.value.replace("-", " ") for label in labels]
+    known = ", ".join(dict.fromkeys([*values, *paper.backbones, *paper.datasets]))
+    text = f"{_heading(paper)} {paper.annotation or paper.abstract} {known}".strip()
+    words = [*words_of(text), *dict.fromkeys(f"{label.facet}:{label.value}" for label in labels)]
+    asked = [word for words in tokens(list(paper.asked)) for word in words]
+    return Entry(paper.pk, paper.pk, text, paper.owner_id or EVERYONE, (*words, *asked))
 
 
 @contextmanager

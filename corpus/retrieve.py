@@ -1,89 +1,54 @@
-"""Search: facets first, then dense and BM25 rankings over whole papers and passages, fused, grouped by paper.
+"""Search: facets first, then ranking within them (`corpus.ranking`), then the question whether it can be answered.
 
     question -> facets (read by corpus.lexicon, or given) -> the papers that fulfil them (SQL, before any ranking)
-             -> cosine of MiniLM vectors and BM25, each scaled to 0..1 over the candidates
-             -> score = 0.6 * dense + 0.4 * BM25 (convex fusion: Bruch, Gai, Ingber 2023), papers named in it first
+             -> scores of papers and passages; papers that the question names come first
+             -> optionally the best read again by a cross-encoder (LIGHTBOX_RERANK)
+             -> doubt, from the texts that would have to answer (`corpus.evidence`)
 
 Runs in the corpus worker and in commands, never in a web process: it loads FAISS and torch on first use.
 """
 
 from __future__ import annotations
 
-import re
-import threading
 from collections import Counter
 from collections.abc import Collection
 from dataclasses import dataclass, field
-from pathlib import Path
 
-from django.conf import settings
-
-from corpus.evidence import doubt
-from corpus.index import Field, Found, Index, Scope, current, open_index, tokens
-from corpus.lexicon import read_facets
+from corpus.engine import Engine, index_folder, opened
+from corpus.evidence import Found, doubt
+from corpus.index import Scope
+from corpus.lexicon import Reading
+from corpus.lexicon import read as read_question
 from corpus.models import Label, Paper, Passage
-from corpus.names import Names
+from corpus.ranking import Question, Ranking, rank, scaled, understand
 from corpus.results import Facets, Hit, PassageHit, SearchResult
 from corpus.sentences import sentences
-from inference.errors import Unavailable
-from inference.local_embedder import open_embedder
-from inference.types import Embedder, Embedding
 
-__all__ = ["Facets", "Hit", "PassageHit", "SearchResult", "passages", "search", "warm"]
+__all__ = ["Facets", "Hit", "PassageHit", "SearchResult", "index_folder", "passages", "search", "warm"]
 
-POOL = 1000  # candidates of each ranking
-DENSE_WEIGHT = 0.6
 PASSAGES_PER_PAPER = 2
-FIGURES_WEIGHT = 0.75  # of passages that list data sets and results, where the question does not ask for such
-_ASKS_FOR_FIGURES = re.compile(
-    r"\b(?:data ?sets?|corpus|backbones?|architectures?|encoders?|trained on|evaluated on|results?|scores?|accuracy|auc"
-    r"|dice|iou|bleu|rouge|f1|sensitivity|specificity|metrics?|how (?:much|many|well)|per ?cent|points?|numbers?)\b"
-    r"|\d\s*%",
-    re.IGNORECASE,
-)
 NAMED = 0.1  # worth of a sentence that names the method, in cosine: set by eye on twenty questions
 QUERY_LIMIT = 2000  # characters; the embedder reads the first 256 word pieces anyway
-THREADS = 1  # torch threads of a worker: several workers share the cores
-
-
-@dataclass(slots=True)
-class _Engine:
-    """What is kept between searches: the opened index, the embedder, the names of the papers in the index, and which
-    passages (by key) list data sets and results."""
-
-    index: Index
-    embedder: Embedder
-    names: Names
-    lists: frozenset[int] = frozenset()
-    words: frozenset[str] = frozenset()
+JUDGED = 5  # papers whose texts are searched for the words of the question
+TEXTS_OF_NAMED = 400  # passages of a named paper that are looked through
+RERANKED = 30  # papers that a cross-encoder reads, when one is set
 
 
 @dataclass(slots=True)
 class _Asked:
-    """A question, read and ranked: scores by paper key and by passage key, and what they rest on."""
+    """A question, read and ranked. `named` are the papers that it names."""
 
-    query: str
-    engine: _Engine
+    engine: Engine
+    scope: Scope
+    question: Question
     named: set[int]
-    stated: Facets
-    papers: dict[int, float] = field(default_factory=dict)
-    passages: dict[int, float] = field(default_factory=dict)
-    paper_of: dict[int, int] = field(default_factory=dict)  # passage key: paper key
-    cosine: float = 0.0
-
-
-_lock = threading.Lock()
-_engine: _Engine | None = None
-
-
-def index_folder() -> Path:
-    """Where the index lives: `index` in the data folder."""
-    return Path(settings.DATA_DIR) / "index"
+    reading: Reading
+    ranking: Ranking = field(default_factory=Ranking)
 
 
 def warm() -> None:
     """Opens the index and loads the model, so that the first question need not wait. Raises InferenceError."""
-    _opened().embedder.embed(["warm"])
+    opened().embedder.embed(["warm"])
 
 
 def search(
@@ -99,10 +64,11 @@ def search(
     asked = _ask(query, facets, read, reader)
     if asked is None:
         return SearchResult(answerable=False, reason="The question is empty.")
-    hits = _hits(asked, limit)
-    vocabulary = asked.engine.words
-    reason = doubt(asked.query, asked.stated, len(hits), asked.cosine, bool(asked.named), vocabulary)
-    return SearchResult(hits, asked.stated.as_dict(), not reason, reason)
+    reason = _doubt(asked)
+    facets = asked.reading.facets
+    return SearchResult(
+        _hits(asked, limit), facets.as_dict(), not reason, reason, rest=asked.reading.rest if facets else ""
+    )
 
 
 def passages(
@@ -129,34 +95,6 @@ def passages(
     return [PassageHit(passage, score, quote) for (passage, score), quote in zip(found, quotes, strict=True)]
 
 
-def _opened() -> _Engine:
-    """The engine of the build in use; a new build is picked up by the next search."""
-    global _engine
-    with _lock:
-        found = current(index_folder())
-        if _engine is None or found is None or _engine.index.folder != found[0]:
-            index = open_index(index_folder())
-            embedder = open_embedder(settings.EMBEDDER, THREADS) if _engine is None else _engine.embedder
-            if index.build.embedder != embedder.name:
-                raise Unavailable(
-                    f"The literature index was built with {index.build.embedder}, but LIGHTBOX_EMBEDDER means "
-                    f"{embedder.name}; run manage.py load_corpus."
-                )
-            _engine = _Engine(index, embedder, Names([]))
-        if _engine.names.papers != _engine.index.build.papers:
-            _engine.names = Names(
-                Paper.objects.values_list("pk", "owner_id", "key", "title", "model_name", "annotation")
-            )
-            lists = Passage.objects.filter(kind=Passage.Kind.RESULTS).values_list("pk", flat=True)
-            _engine.lists = frozenset(lists)
-            shared = Paper.objects.filter(owner=None)
-            texts = [" ".join(map(str, row)) for row in shared.values_list("title", "model_name", "annotation")]
-            texts += Passage.objects.filter(owner=None, current=True).values_list("text", flat=True)
-            texts += Label.objects.filter(owner=None).values_list("value", flat=True)
-            _engine.words = frozenset(word for text in tokens(texts) for word in text)
-        return _engine
-
-
 def _ask(
     query: str, given: Facets | None, read: bool, reader: int | None, keys: Collection[int] | None = None
 ) -> _Asked | None:
@@ -164,13 +102,64 @@ def _ask(
     query = query.strip()[:QUERY_LIMIT]
     if not query:
         return None
-    engine = _opened()
+    engine = opened()
     named = engine.names.named_in(query, reader)
     # Who names papers wants these, whatever else the words mean.
-    stated = read_facets(query) if read and not named else Facets()
-    asked = _Asked(query, engine, named, stated)
-    _rank(asked, Scope(reader, _allowed(stated.union(given or Facets()), keys, reader)))
+    reading = read_question(query) if read and not named else Reading(rest=query)
+    scope = Scope(reader, _allowed(reading.facets.union(given or Facets()), keys, reader))
+    asked = _Asked(engine, scope, understand(engine, query, scope), named, reading)
+    asked.ranking = rank(engine, asked.question, scope)
+    for paper in named & asked.ranking.papers.keys():
+        asked.ranking.papers[paper] += 1  # they come first
+    if engine.reranker is not None:
+        _rerank(asked)
     return asked
+
+
+def _rerank(asked: _Asked) -> None:
+    """Orders the best papers by what a cross-encoder makes of their texts; the named ones stay in front."""
+    assert asked.engine.reranker is not None
+    scores = asked.ranking.papers
+    best = sorted(scores, key=lambda paper: (-scores[paper], paper))[:RERANKED]
+    papers = Paper.objects.in_bulk(best)
+    best = [paper for paper in best if paper in papers]
+    texts = [f"{papers[paper].title}. {papers[paper].annotation or papers[paper].abstract}" for paper in best]
+    read = scaled(dict(zip(best, asked.engine.reranker.score(asked.question.text, texts).tolist(), strict=True)))
+    # Above all that was not read: no sum of the weights is over 1.
+    asked.ranking.papers |= {paper: 1 + score + (paper in asked.named) for paper, score in read.items()}
+
+
+def _doubt(asked: _Asked) -> str:
+    """Why the question cannot be answered from what it found, or an empty string."""
+    scores = asked.ranking.papers
+    named = [paper for paper in scores if paper in asked.named]
+    best = named or sorted(scores, key=lambda paper: (-scores[paper], paper))[:JUDGED]
+    papers = Paper.objects.in_bulk(best)
+    names = " ".join(f"{papers[paper].title} {papers[paper].model_name} {papers[paper].key}" for paper in named)
+    found = Found(
+        papers=len(scores),
+        nearest=asked.ranking.nearest,
+        named=len(named),
+        names=names,
+        texts=_texts(asked, [papers[paper] for paper in best if paper in papers]),
+        occurs=lambda stem: asked.engine.occurs(stem, asked.scope),
+    )
+    return doubt(asked.question, asked.reading.facets, found)
+
+
+def _texts(asked: _Asked, papers: list[Paper]) -> list[str]:
+    """Of each paper everything that the reader may read of it."""
+    passages = Passage.objects.visible_to(asked.scope.reader).filter(current=True, paper__in=papers)
+    of_paper: dict[int, list[str]] = {}
+    for paper, text in passages.values_list("paper_id", "text")[: TEXTS_OF_NAMED * len(papers)]:
+        of_paper.setdefault(paper, []).append(text)
+    labels = dict.fromkeys((paper.pk for paper in papers), "")
+    for pk, value in Label.objects.standing(asked.scope.reader).filter(paper__in=papers).values_list("paper", "value"):
+        labels[pk] += f" {value.replace('-', ' ')}"
+    return [
+        " ".join([paper.title, paper.model_name, *of_paper.get(paper.pk, []), *paper.asked, labels[paper.pk]])
+        for paper in papers
+    ]
 
 
 def _allowed(conditions: Facets, keys: Collection[int] | None, reader: int | None) -> frozenset[int] | None:
@@ -181,69 +170,13 @@ def _allowed(conditions: Facets, keys: Collection[int] | None, reader: int | Non
     return frozenset((papers if keys is None else papers.filter(pk__in=keys)).values_list("pk", flat=True))
 
 
-def _rank(asked: _Asked, scope: Scope) -> None:
-    """Fills in the scores. A paper's dense part is the mean of its own and its best passage's."""
-    index = asked.engine.index
-    vector = asked.engine.embedder.embed([asked.query])[0]
-    words = Counter(tokens([asked.query])[0])
-    dense_found, sparse_found = _rankings(index.papers, vector, words, scope)
-    dense_parts, sparse_parts = _rankings(index.passages, vector, words, scope)
-    asked.cosine = float(dense_found.scores[0]) if len(dense_found) else 0.0
-    for found in (dense_parts, sparse_parts):
-        asked.paper_of |= dict(zip(found.ids.tolist(), found.papers.tolist(), strict=True))
-    parts = _scaled(_by_id(dense_parts))
-    fused = _fuse(parts, _scaled(_by_id(sparse_parts), lowest=0.0))
-    lists = asked.engine.lists if not _ASKS_FOR_FIGURES.search(asked.query) else frozenset[int]()
-    asked.passages = {key: score * (FIGURES_WEIGHT if key in lists else 1.0) for key, score in fused.items()}
-    best: dict[int, float] = {}
-    for passage, score in parts.items():
-        paper = asked.paper_of[passage]
-        best[paper] = max(score, best.get(paper, 0.0))
-    dense = _scaled(_by_id(dense_found))
-    sparse = _scaled(_by_id(sparse_found), lowest=0.0)
-    both = {paper: (dense.get(paper, 0.0) + best.get(paper, 0.0)) / 2 for paper in dense.keys() | best}
-    asked.papers = _fuse(_scaled(both), sparse)
-
-
-def _rankings(part: Field, vector: Embedding, words: Counter[str], scope: Scope) -> tuple[Found, Found]:
-    """The nearest texts by cosine, and the best by BM25."""
-    return part.dense(vector, POOL, scope), part.sparse(words, POOL, scope)
-
-
-def _by_id(found: Found) -> dict[int, float]:
-    return dict(zip(found.ids.tolist(), found.scores.tolist(), strict=True))
-
-
-def _scaled(scores: dict[int, float], lowest: float | None = None) -> dict[int, float]:
-    """The scores mapped linearly so that the best is 1 and `lowest` (or the worst) is 0."""
-    if not scores:
-        return {}
-    top = max(scores.values())
-    bottom = min(scores.values()) if lowest is None else lowest
-    span = top - bottom
-    return {key: (score - bottom) / span if span > 0 else 1.0 for key, score in scores.items()}
-
-
-def _fuse(dense: dict[int, float], sparse: dict[int, float]) -> dict[int, float]:
-    """The convex combination; a text that one ranking does not have counts as its worst."""
-    return {
-        key: DENSE_WEIGHT * dense.get(key, 0.0) + (1 - DENSE_WEIGHT) * sparse.get(key, 0.0)
-        for key in dense.keys() | sparse
-    }
-
-
-def _with_named(asked: _Asked) -> dict[int, float]:
-    """Scores by paper, raised by one for the papers that the question names: they come first."""
-    return {paper: score + (paper in asked.named) for paper, score in asked.papers.items()}
-
-
 def _hits(asked: _Asked, limit: int) -> list[Hit]:
-    scores = _with_named(asked)
+    scores = asked.ranking.papers
     order = sorted(scores, key=lambda paper: (-scores[paper], paper))[:limit]
     keys = dict(Paper.objects.filter(pk__in=order).values_list("pk", "key"))
     best: dict[int, list[int]] = {paper: [] for paper in order}
-    for passage in sorted(asked.passages, key=lambda key: (-asked.passages[key], key)):
-        paper = asked.paper_of[passage]
+    for passage in sorted(asked.ranking.passages, key=lambda key: (-asked.ranking.passages[key], key)):
+        paper = asked.ranking.paper_of[passage]
         if paper in best and len(best[paper]) < PASSAGES_PER_PAPER:
             best[paper].append(passage)
     return [
@@ -255,14 +188,15 @@ def _hits(asked: _Asked, limit: int) -> list[Hit]:
 
 def _best_passages(asked: _Asked, limit: int) -> list[tuple[int, float]]:
     """(passage key, score): half the passage's own score, half its paper's, so that both must be about the question."""
-    papers = _with_named(asked)
+    papers = asked.ranking.papers
     scores = {
-        passage: (score + papers.get(asked.paper_of[passage], 0.0)) / 2 for passage, score in asked.passages.items()
+        passage: (score + papers.get(asked.ranking.paper_of[passage], 0.0)) / 2
+        for passage, score in asked.ranking.passages.items()
     }
     taken: Counter[int] = Counter()
     chosen: list[tuple[int, float]] = []
     for passage in sorted(scores, key=lambda key: (-scores[key], key)):
-        paper = asked.paper_of[passage]
+        paper = asked.ranking.paper_of[passage]
         if taken[paper] < PASSAGES_PER_PAPER and len(chosen) < limit:
             taken[paper] += 1
             chosen.append((passage, round(scores[passage], 6)))
@@ -273,7 +207,7 @@ def _best_sentences(asked: _Asked, found: list[Passage]) -> list[str]:
     """Of each passage the sentence nearest to the question by cosine, word for word; one that names the paper's method
     is preferred, as it stands better on its own."""
     cut = [[p.text[start:end] for start, end in sentences(p.text)] or [p.text] for p in found]
-    vectors = asked.engine.embedder.embed([asked.query, *(sentence for group in cut for sentence in group)])
+    vectors = asked.engine.embedder.embed([asked.question.text, *(sentence for group in cut for sentence in group)])
     cosines = iter((vectors[1:] @ vectors[0]).tolist())
     best = []
     for passage, group in zip(found, cut, strict=True):

@@ -105,6 +105,7 @@ class Paper(models.Model):
     backbones = models.JSONField(default=list)
     datasets = models.JSONField(default=list)
     results = models.JSONField(default=list)
+    asked = models.JSONField(default=list)  # other words by which people ask for it: found by, never shown or cited
     csl = models.JSONField(default=dict)
     versions = models.JSONField(default=list)
     origin = models.CharField(max_length=200, blank=True)  # what it was imported from, for people

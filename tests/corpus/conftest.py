@@ -23,6 +23,9 @@ SOURCES = (
     "corpus/reload.py",
     "corpus/models/papers.py",
     "corpus/ingest.py",
+    "corpus/thesaurus.py",
+    "corpus/data/asked.jsonl",
+    "corpus/data/thesaurus.json",
     "corpus/data/vectors.npz",
 )
 Rows = tuple[list[Any], ...]  # papers, labels, passages; the models cannot be imported before Django is set up
