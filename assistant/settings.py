@@ -86,6 +86,7 @@ TEMPLATES = [
                 "django.template.context_processors.request",
                 "django.contrib.auth.context_processors.auth",
                 "assistant.context.page",
+                "corpus.context.selection",
             ]
         },
     }

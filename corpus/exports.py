@@ -84,7 +84,7 @@ FORMATS = {
 def text_of(item: Item, variable: str) -> str:
     """A variable as one line of plain text; empty where the item lacks it or holds something else."""
     value = item.get(variable)
-    return _one_line(_RICH.sub("", str(value))) if isinstance(value, str | int | float) else ""
+    return one_line(_RICH.sub("", str(value))) if isinstance(value, str | int | float) else ""
 
 
 def names_of(item: Item, variable: str = "author") -> list[Name]:
@@ -142,7 +142,7 @@ def _bibtex_names(item: Item, variable: str) -> str:
 def _bibtex_name(name: Name) -> str:
     """ "von Family, Jr, Given"; what is one piece, a group's name, goes in braces of its own."""
     if "literal" in name or not name.get("family"):
-        return f"{{{_tex(_one_line(name.get('literal') or name.get('given', '')))}}}"
+        return f"{{{_tex(one_line(name.get('literal') or name.get('given', '')))}}}"
     particles = [_part(name[part]) for part in ("dropping-particle", "non-dropping-particle") if part in name]
     family = _part(name["family"])
     if family[:1].islower():  # or it would be taken for a particle
@@ -153,7 +153,7 @@ def _bibtex_name(name: Name) -> str:
 
 def _part(text: str) -> str:
     """A part of a name: in braces where BibTeX would cut it in two."""
-    part = _tex(_one_line(text))
+    part = _tex(one_line(text))
     return f"{{{part}}}" if re.search(r",|\band\b", part) else part
 
 
@@ -193,7 +193,8 @@ def _verbatim(text: str) -> str:
     return "".join(_VERBATIM.get(letter, letter) for letter in text)
 
 
-def _one_line(text: str) -> str:
+def one_line(text: str) -> str:
+    """The text without line breaks, control signs and lone surrogates."""
     return " ".join(_CONTROL.sub("", text).split())
 
 
@@ -231,7 +232,7 @@ def _tags(item: Item) -> Iterator[tuple[str, str]]:
 def _ris_name(name: Name) -> str:
     """ "von Family, Given, Jr."; a group's name as it stands."""
     if "literal" in name or not name.get("family"):
-        return _one_line(name.get("literal") or name.get("given", ""))
+        return one_line(name.get("literal") or name.get("given", ""))
     particles = [name[part] for part in ("dropping-particle", "non-dropping-particle") if part in name]
     rest = [name[part] for part in ("given", "suffix") if part in name]
-    return _one_line(", ".join([" ".join([*particles, name["family"]]), *rest]))
+    return one_line(", ".join([" ".join([*particles, name["family"]]), *rest]))
