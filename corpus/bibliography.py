@@ -121,7 +121,7 @@ def _repaired(entry: str, item: Item, style: Style) -> str:
         entry = re.sub(r",? (?:&amp;|and|&) others\b\.?|(?<=,) others\b\.?", " et al.", entry, count=1)
     if not item.get("author"):
         entry = _said_once(entry)
-    entry = re.sub(r"\.(</\w+>)\.(?=\s|$)", r".\1", entry)  # it sees no full stop behind a tag
+    entry = re.sub(r"([.?!](?:</\w+>)?)\.(?=\s|$)", r"\1", entry)  # no full stop after one, nor after a question
     return entry.replace("ArXiv:", "arXiv:").strip()
 
 

@@ -215,7 +215,7 @@ def _fold(name: str) -> str:
 
 def _row(paper: Paper, passages: list[Passage], measurements: list[tuple[str, str]]) -> Row:
     facts = (
-        Cell((Value(str(paper.year), url=paper.get_absolute_url()),) if paper.year else ()),
+        Cell((Value(str(paper.year)),) if paper.year else ()),
         Cell(tuple(_stated(paper, str(name), str(name), passages) for name in paper.backbones)),
         Cell(tuple(_stated(paper, str(name), str(name), passages) for name in paper.datasets)),
         Cell(tuple(_labelled(paper))),

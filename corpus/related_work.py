@@ -6,7 +6,7 @@ labels are recorded. The same papers always give the same draft.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from corpus.catalogue import labels_for
@@ -147,22 +147,30 @@ def _facts(paper: Paper) -> str:
 
 
 def _quotes(papers: Sequence[Paper], reader: int | None) -> dict[int, tuple[str, Passage]]:
-    """{paper: (a sentence, the passage it stands in)}: the first fit one of the abstract, else of the annotation."""
+    """{paper: (a sentence, the passage it stands in)}: of the abstract, else of the annotation, the first sentence that
+    names the method, else the first."""
     kinds = [Passage.Kind.ABSTRACT, Passage.Kind.ANNOTATION]
     rows = Passage.objects.visible_to(reader).filter(paper__in=papers, current=True, kind__in=kinds)
-    found: dict[int, tuple[str, Passage]] = {}
-    for passage in sorted(
+    ordered = sorted(
         rows.select_related("paper"), key=lambda row: (kinds.index(Passage.Kind(row.kind)), row.ordinal, row.pk)
-    ):
-        if passage.paper_id not in found and (quote := _sentence(passage.text)):
-            found[passage.paper_id] = (quote, passage)
-    return found
+    )
+    found: dict[int, list[tuple[str, Passage]]] = {}
+    for passage in ordered:
+        found.setdefault(passage.paper_id, []).extend((sentence, passage) for sentence in _quotable(passage.text))
+    return {paper: min(said, key=_preference) for paper, said in found.items() if said}  # of equals the first
 
 
-def _sentence(text: str) -> str:
-    """The first sentence that is neither a scrap nor a page, as it stands; empty where there is none."""
-    cut = (text[start:end] for start, end in sentences(text))
-    return next((one for one in cut if SHORTEST <= len(one) <= LONGEST and stands_in(one, text)), "")
+def _quotable(text: str) -> Iterator[str]:
+    """The sentences, as they stand, that are neither scraps nor pages."""
+    for start, end in sentences(text):
+        if SHORTEST <= end - start <= LONGEST and stands_in(text[start:end], text):
+            yield text[start:end]
+
+
+def _preference(said: tuple[str, Passage]) -> tuple[bool, bool]:
+    sentence, passage = said
+    name = passage.paper.model_name
+    return passage.kind != Passage.Kind.ABSTRACT, not (name and stands_in(name, sentence))
 
 
 def _groups(strategy: str, works: Sequence[Work]) -> tuple[Group, ...]:

@@ -120,6 +120,13 @@ def test_the_papers_own_words_come_before_ours_and_scraps_are_passed_over() -> N
     assert work.passage == own
 
 
+def test_a_sentence_that_names_the_method_is_preferred() -> None:
+    made = paper("a", PRETRAINING, model_name="MedX")
+    passage(made, "Labels are rare and expensive in radiology. So MedX learns from reports instead.")
+    passage(made, "MedX is also evaluated on two other data sets.", ordinal=1)
+    assert works([made])[0].quote == "So MedX learns from reports instead."
+
+
 def test_retired_passages_are_not_quoted() -> None:
     made = paper("a", PRETRAINING, text="This sentence has left the entry, and is quoted no more.")
     made.passages.update(current=False)
