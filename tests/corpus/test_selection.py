@@ -142,6 +142,18 @@ def test_a_selection_is_its_readers_own(
     assert stranger.get("/literature/export/bibtex/").content == b""
 
 
+def test_two_readers_select_the_same_papers_in_orders_of_their_own(
+    reader: Client, alice: User, bob: User, client_of: Callable[[User], Client], papers: list[Paper]
+) -> None:
+    stranger = client_of(bob)
+    select(stranger, papers[0], papers[1], papers[2])
+    select(reader, papers[2])
+    select(reader, papers[0])
+    for client, keys in ((reader, ["paper2", "paper0"]), (stranger, ["paper0", "paper1", "paper2"])):
+        body = client.get("/literature/export/csl/").content.decode()
+        assert [item["id"] for item in json.loads(body)] == keys
+
+
 def test_a_list_asks_once_what_is_selected(
     reader: Client, papers: list[Paper], django_assert_max_num_queries: Any
 ) -> None:
