@@ -87,6 +87,7 @@ TEMPLATES = [
                 "django.template.context_processors.request",
                 "django.contrib.auth.context_processors.auth",
                 "assistant.context.page",
+                "corpus.context.selection",
             ]
         },
     }

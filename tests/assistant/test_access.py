@@ -16,7 +16,7 @@ from django.urls import URLPattern, URLResolver, get_resolver, reverse
 
 from assistant import runs, uploads
 from assistant.models import ApiToken, Artifact, Conversation, Report, Run
-from corpus.models import Paper
+from corpus.models import Paper, SavedSearch
 
 pytestmark = pytest.mark.django_db(transaction=True)
 RADIOGRAPH = Path(data_store.__file__).parent / "data" / "RG1_UNCR.dcm"
@@ -78,6 +78,10 @@ def report(world: World) -> list[Any]:
     return [world.report.pk]
 
 
+def saved_search(world: World) -> list[Any]:
+    return [SavedSearch.objects.filter(owner=world.conversation.owner).earliest("saved_at").pk]
+
+
 NOBODY: Callable[[World], list[Any]] = lambda _: []  # noqa: E731
 
 ADDRESSES: dict[str, Address] = {
@@ -113,6 +117,21 @@ ADDRESSES: dict[str, Address] = {
     "readyz": Address(statuses=(503, 503, 503, 503)),
     "corpus:browse": Address(),
     "corpus:paper": Address(lambda w: [w.paper.key]),
+    "corpus:selection": Address(),
+    "corpus:selection-add": Address(statuses=(302, 404, 404, 404), method="POST", data={"paper": "0"}),
+    "corpus:selection-remove": Address(statuses=(302, 404, 404, 404), method="POST", data={"paper": "0"}),
+    "corpus:selection-clear": Address(statuses=(302, 302, 302, 302), method="POST"),
+    "corpus:export": Address(lambda _: ["bibtex"]),
+    "corpus:references": Address(),
+    "corpus:compare": Address(),
+    "corpus:compare-file": Address(lambda _: ["csv"]),
+    "corpus:related-work": Address(),
+    "corpus:related-work-file": Address(lambda _: ["md"]),
+    "corpus:saved-searches": Address(),
+    "corpus:saved-search-save": Address(statuses=(302, 302, 302, 302), method="POST"),
+    "corpus:saved-search": own(saved_search),
+    "corpus:saved-search-keep": own(saved_search, 302, method="POST"),
+    "corpus:saved-search-delete": own(saved_search, 302, method="POST"),
     "api:openapi-view": Address(),
     "api:openapi-json": Address(),
     "api:create_image": Address(statuses=(401, 422, 422, 422), method="POST", token=True),
@@ -149,6 +168,7 @@ def world(alice: User, eager_celery: Any) -> World:
     runs.ask(conversation, "Draft a report", [])
     first.refresh_from_db()
     paper = Paper.objects.create(key="a2024b", title="A paper", year=2024, annotation="Words.", evidence="abstract")
+    SavedSearch.objects.create(owner=alice, name="All papers")
     conversation.refresh_from_db()
     return World(conversation, first, Report.objects.get(), paper)
 
@@ -180,7 +200,7 @@ def _status(response: Any) -> int:
 
 def test_each_address_opens_to_whom_it_should(world: World, alice: User, bob: User, staff: User):
     wrong = []
-    last = {"chat-delete": 1, "run-cancel": 0}
+    last = {"chat-delete": 1, "run-cancel": 0, "corpus:saved-search-delete": 1}
     for name in sorted(ADDRESSES, key=lambda n: last.get(n, -1)):
         for who, user, expected in zip(
             ("anonymous", "stranger", "staff", "owner"),
