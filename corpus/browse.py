@@ -156,6 +156,14 @@ class Row:
         return cls(paper, passage.text if passage else paper.annotation, passage, [name_of(v) for v in shown[:6]])
 
 
+def readings(facets: Mapping[str, object]) -> list[str]:
+    """How facets read from a question are written on the page: ["report generation", "CT", "from 2025"]."""
+    read = Facets.from_dict(facets)
+    said = [name_of(value) for values in read.labels().values() for value in values]
+    said += [f"from {read.year_min}"] if read.year_min else []
+    return said + ([f"to {read.year_max}"] if read.year_max else [])
+
+
 def _grouped(choices: list[Choice]) -> list[tuple[str, list[Choice]]]:
     groups: dict[str, list[Choice]] = {}
     for choice in choices:

@@ -31,7 +31,7 @@ from corpus.ranking import Question
 from corpus.results import Facets
 from corpus.thesaurus import words_of
 
-LOWEST_SUPPORT = 0.55  # of similarity + WORDS_COUNT * share of words found - UNKNOWN_COUNTS * words found nowhere
+LOWEST_SUPPORT = 0.53  # of similarity + WORDS_COUNT * share of words found - UNKNOWN_COUNTS * words found nowhere
 WORDS_COUNT = 0.25
 UNKNOWN_COUNTS = 0.03
 
@@ -98,7 +98,7 @@ def doubt(question: Question, facets: Facets, found: Found) -> str:
         return "The papers describe methods; they cannot advise on a patient."
     if found.papers == 0:
         return "No paper fulfils all the conditions." if facets else "No paper fulfils the chosen filters."
-    if unknown := _unknown_names(question, found.occurs):
+    if unknown := _unknown_names(question, found):
         return f"No paper in the collection mentions {_listed(unknown)}."
     words = _look_for(question, found)
     if found.named:
@@ -161,7 +161,7 @@ def _content(text: str, names: str) -> list[str]:
     ]
 
 
-def _unknown_names(question: Question, occurs: Callable[[str], bool]) -> list[str]:
+def _unknown_names(question: Question, found: Found) -> list[str]:
     """Names of methods, data sets and the like of which a part occurs nowhere: ConVIRT, FDA, ThoraxWhisper-7B.
 
     A name has two capitals, or one within a sentence; what the lexicon or the thesaurus knows (RAG, PEFT) is none. A
@@ -169,13 +169,15 @@ def _unknown_names(question: Question, occurs: Callable[[str], bool]) -> list[st
     """
     if question.text.isupper():
         return []
-    found = ((match[0], match.start() > 0) for match in _NAME.finditer(question.text))
-    known = question.named
-    names = [name for name, within in found if _is_name(name, within) and name not in known and not labels_named(name)]
+    known = question.named.keys() | set(_NAME.findall(found.names))
+    written = ((match[0], match.start() > 0) for match in _NAME.finditer(question.text))
+    names = [
+        name for name, within in written if _is_name(name, within) and name not in known and not labels_named(name)
+    ]
     return [
         name
         for name in dict.fromkeys(names)
-        if not all(occurs(stem) for part in tokens([_capitalised(name)]) for stem in part)
+        if not all(found.occurs(stem) for part in tokens([_capitalised(name)]) for stem in part)
     ]
 
 

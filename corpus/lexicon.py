@@ -31,8 +31,11 @@ _DIMENSION = re.compile(r"\b([23])[ -]?d\b", re.IGNORECASE)
 _WORD = re.compile(r"[A-Za-z0-9]+(?:&[A-Za-z0-9]+)*")
 _YEAR = r"((?:19|20)\d\d)"
 
+_SHORT_RANGE = re.compile(r"\b(20)(\d\d)\s*[/\u2013-]\s*(\d\d)\b(?!\d)")  # 2024/25
+
 # Words that ask for papers and say nothing about which.
-_FILLER = frozenset(json.loads(_LEXICON.with_name("words.json").read_text(encoding="utf-8"))["filler"])
+_LISTS = json.loads(_LEXICON.with_name("words.json").read_text(encoding="utf-8"))
+_FILLER = frozenset(_LISTS["filler"])
 _LINKING = frozenset(
     {"a", "an", "any", "from", "in", "into", "of", "on", "the", "to", "with"}
 )  # may stand inside a phrase
@@ -41,17 +44,20 @@ _ALTERNATIVE = frozenset({"or"})
 
 _RANGES = (
     # (pattern, shift of the first year as minimum, shift of the last as maximum); None: no bound on that side
-    (rf"(?:between|from)\s+{_YEAR}\s+(?:and|to|until|through)\s+{_YEAR}", 0, 0),
+    (rf"(?:(?:between|from|in)\s+)?{_YEAR}\s+(?:and|to|until|till|through)\s+{_YEAR}", 0, 0),
+    (rf"(?:nothing|none|not|no)\s+(?:older|earlier)\s+than\s+{_YEAR}", 0, None),
     (rf"{_YEAR}\s*[-\u2013\u2014]\s*{_YEAR}", 0, 0),
-    (rf"{_YEAR}\s+(?:to|through|until)\s+{_YEAR}", 0, 0),
     (
-        rf"(?:up to and including|up to|until|till|(?:no|not) later than|not after|by the end of|through)\s+{_YEAR}",
+        rf"(?:up to and including|up to|until|till|(?:no|not|nothing) (?:later|newer) than|(?:nothing|not) after|"
+        rf"at the latest(?: in)?|by the end of|through)\s+{_YEAR}",
         None,
         0,
     ),
     (rf"(?:since|starting in|starting from|not before|no earlier than|not earlier than|as of)\s+{_YEAR}", 0, None),
     (rf"(?:from\s+|in\s+)?{_YEAR}\s*(?:or|and)\s+(?:later|newer|after|onwards?|beyond|afterwards|since)", 0, None),
-    (rf"from\s+{_YEAR}\s+on\b", 0, None),
+    (rf"(?:from\s+)?{_YEAR}\s+on\b", 0, None),
+    (rf"any (?:year|time) from\s+{_YEAR}", 0, None),
+    (rf"{_YEAR}\s+at the latest", None, 0),
     (rf"{_YEAR}\s+onwards?", 0, None),
     (rf"{_YEAR}\s*\+", 0, None),
     (rf"(?:after|later than|newer than|more recent than)\s+{_YEAR}", 1, None),
@@ -110,6 +116,13 @@ def labels_named(query: str) -> set[tuple[str, str]]:
     return {(LABEL_FACETS[phrase.facet], phrase.value) for phrase in _conditions(words, _take_phrases(words))}
 
 
+def is_subject(text: str) -> bool:
+    """True when the text consists of labels and nothing else."""
+    words = _WORD.findall(text)
+    phrases = _take_phrases(words)
+    return bool(phrases) and _explained(words, phrases) == 1.0
+
+
 def content_words(query: str) -> list[str]:
     """The words of a question that say what it is about; all of them when none does."""
     words = query.split()
@@ -125,6 +138,7 @@ def _explained(words: list[str], phrases: list[_Phrase]) -> float:
 
 def _take_years(text: str) -> tuple[str, tuple[int | None, int | None]]:
     """The text without its statement about years, and the bounds that it states."""
+    text = _SHORT_RANGE.sub(r"\1\2-\1\3", text)
     for pattern, low, high in _RANGES:
         if match := re.search(rf"(?<![\w.]){pattern}(?!\w)", text, re.IGNORECASE):
             first, last = int(match[1]), int(match[match.lastindex or 1])
@@ -139,8 +153,9 @@ def _conditions(words: list[str], phrases: list[_Phrase]) -> list[_Phrase]:
     barred: set[int] = set()
     for i, (one, other) in enumerate(itertools.pairwise(found)):
         between = {word.lower() for word in words[one.places.stop : other.places.start]}
-        same = one.facet == other.facet and one.value != other.value
-        if same and between & _ALTERNATIVE and between <= _ALTERNATIVE | _LINKING | _FILLER:
+        joined = between & _ALTERNATIVE and between <= _ALTERNATIVE | _LINKING | _FILLER
+        differ = one.value != other.value
+        if joined and differ and (one.facet == other.facet or "anatomy" in (one.facet, other.facet)):
             barred |= {i, i + 1}
     return [phrase for i, phrase in enumerate(found) if i not in barred]
 
@@ -211,7 +226,7 @@ def _spelt(word: str) -> str:
     """The word, or the lexicon's word of which it is a misspelling ("retreival")."""
     if len(word) < 6 or word in _words() or word in _FILLER or _stem(word) in _stems():
         return word
-    near = difflib.get_close_matches(word, _words(), n=1, cutoff=0.87)
+    near = difflib.get_close_matches(word, _words(), n=1, cutoff=0.85)
     return near[0] if near and near[0][0] == word[0] else word
 
 

@@ -14,6 +14,8 @@ from collections.abc import Iterable, Iterator
 from functools import cache
 from pathlib import Path
 
+from corpus.lexicon import is_subject
+
 # (primary key, owner or None, citation key, title, model name, annotation)
 NameRow = tuple[int, int | None, str, str, str, str]
 
@@ -23,7 +25,7 @@ _LONGEST_HEAD = 4  # words of a title before its colon that are a name ("Ariadne
 _WORDS = re.compile(r"[^\W_]+(?:[-.+'][^\W_]+)*\+*")
 _COMPARES = re.compile(r"\b(?:vs?|versus|compar\w+|differ\w*|against|better than|instead of)\b", re.IGNORECASE)
 _BEFORE = re.compile(
-    r"(?:\b(?:vs?\.?|versus|against|compare|comparing|between|with|and|or|than|to)|,)\s*\Z", re.IGNORECASE
+    r"(?:\b(?:vs?\.?|versus|against|compare|comparing|between|with|and|or|of|from|than|to)|,)\s*\Z", re.IGNORECASE
 )
 _AFTER = re.compile(r"\s*(?:,|\b(?:vs?|versus|against|compared|and|or)\b)", re.IGNORECASE)
 
@@ -42,7 +44,9 @@ class Names:
         ordinary = _plain() | {word for row in rows for word in _WORDS.findall(row[5]) if word.islower()}
         self._common = {name for name, times in mentions.items() if times > COMMON}
         for pk, _, key, title, model_name, _ in rows:
-            for name in (key, title, *_short_names(title, model_name)):
+            # "Visual instruction tuning" is a title, and a subject: who writes it means the subject.
+            titles = () if is_subject(title) else (title,)
+            for name in (key, *titles, *_short_names(title, model_name)):
                 self._written.setdefault(name, set()).add(pk)
                 squeezed = _squeeze(name)
                 self._compared.setdefault(squeezed, set()).add(pk)
@@ -52,16 +56,21 @@ class Names:
 
     def named_in(self, query: str, reader: int | None) -> set[int]:
         """Primary keys of the papers that the question names, among those that this reader may see."""
-        found: set[int] = set()
+        return set(self.written_in(query, reader))
+
+    def written_in(self, query: str, reader: int | None) -> dict[int, str]:
+        """{paper that the question names: the words by which it does}."""
+        found: dict[int, str] = {}
         compares = bool(_COMPARES.search(query))
         for start, end in self._stretches(query):
             text = query[start:end]
+            papers = set(self._squeezed.get(_squeeze(text), ()))
             if text not in self._common:
-                found |= self._written.get(text, set())
-            found |= self._squeezed.get(_squeeze(text), set())
+                papers |= self._written.get(text, set())
             if compares and (_BEFORE.search(query[:start]) or _AFTER.match(query[end:])):
-                found |= self._compared.get(_squeeze(text), set())
-        return {paper for paper in found if self._owners[paper] in (None, reader)}
+                papers |= self._compared.get(_squeeze(text), set())
+            found |= {paper: text for paper in papers if self._owners[paper] in (None, reader)}
+        return found
 
     def _stretches(self, query: str) -> Iterator[tuple[int, int]]:
         """Where every run of whole words begins and ends that is no longer than a name may be."""

@@ -36,12 +36,12 @@ RERANKED = 30  # papers that a cross-encoder reads, when one is set
 
 @dataclass(slots=True)
 class _Asked:
-    """A question, read and ranked. `named` are the papers that it names."""
+    """A question, read and ranked. `named` are the papers that it names, with the words by which it does."""
 
     engine: Engine
     scope: Scope
     question: Question
-    named: set[int]
+    named: dict[int, str]
     reading: Reading
     ranking: Ranking = field(default_factory=Ranking)
 
@@ -103,13 +103,13 @@ def _ask(
     if not query:
         return None
     engine = opened()
-    named = engine.names.named_in(query, reader)
+    named = engine.names.written_in(query, reader)
     # Who names papers wants these, whatever else the words mean.
     reading = read_question(query) if read and not named else Reading(rest=query)
     scope = Scope(reader, _allowed(reading.facets.union(given or Facets()), keys, reader))
     asked = _Asked(engine, scope, understand(engine, query, scope), named, reading)
     asked.ranking = rank(engine, asked.question, scope)
-    for paper in named & asked.ranking.papers.keys():
+    for paper in named.keys() & asked.ranking.papers.keys():
         asked.ranking.papers[paper] += 1  # they come first
     if engine.reranker is not None:
         _rerank(asked)
@@ -135,7 +135,7 @@ def _doubt(asked: _Asked) -> str:
     named = [paper for paper in scores if paper in asked.named]
     best = named or sorted(scores, key=lambda paper: (-scores[paper], paper))[:JUDGED]
     papers = Paper.objects.in_bulk(best)
-    names = " ".join(f"{papers[paper].title} {papers[paper].model_name} {papers[paper].key}" for paper in named)
+    names = " ".join(f"{papers[pk].title} {papers[pk].model_name} {papers[pk].key} {asked.named[pk]}" for pk in named)
     found = Found(
         papers=len(scores),
         nearest=asked.ranking.nearest,
