@@ -14,7 +14,14 @@ from corpus.models import Label, Paper, Passage
 from corpus.results import Facets
 from corpus.vocabulary import name_of
 
-TITLES = {"task": "Task", "strategy": "Learning strategy", "technique": "Technique", "modality": "Modality"}
+TITLES = {
+    "task": "Task",
+    "strategy": "Learning strategy",
+    "technique": "Technique",
+    "modality": "Modality",
+    "dimension": "Dimension",
+    "anatomy": "Anatomy",
+}
 
 
 @dataclass(frozen=True, slots=True)
