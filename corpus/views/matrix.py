@@ -24,6 +24,7 @@ def matrix(request: HttpRequest) -> HttpResponse:
     reader = request.user.pk
     sides = Sides.of(request.GET)
     counted = count(sides, reader)
+    swap = bool(request.headers.get("HX-Request")) and not request.headers.get("HX-History-Restore-Request")
     context = {
         "matrix": counted,
         "sides": sides,
@@ -34,10 +35,8 @@ def matrix(request: HttpRequest) -> HttpResponse:
         "years": catalogue.years(reader),
         "csv": sides.address("corpus:matrix-csv"),
         "svg": sides.address("corpus:matrix-svg"),
+        "swap": swap,
     }
-    context["swap"] = swap = bool(request.headers.get("HX-Request")) and not request.headers.get(
-        "HX-History-Restore-Request"
-    )
     response = render(request, "corpus/matrix.html#answer" if swap else "corpus/matrix.html", context)
     if swap:
         response["HX-Push-Url"] = sides.address()
