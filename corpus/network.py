@@ -20,13 +20,13 @@ from django.db.models import QuerySet
 
 from corpus.models import Citation, Lookup, Paper
 from corpus.names import Names
+from corpus.storable import storable
 from inference.errors import Unavailable
 
 ANNOTATION, OPENALEX, CROSSREF = "annotation", "OpenAlex", "Crossref"
 ASKED = (OPENALEX, CROSSREF)
 TIMEOUT = httpx.Timeout(10.0, connect=5.0)
 BATCH = 50  # works that OpenAlex names in one answer
-_UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,8 +185,8 @@ def _reference(title: object, year: object, doi: object, source: str) -> Referen
     """From what a service sent, whatever its types."""
     digits = re.match(r"\d{4}", str(year or ""))
     plain = re.sub(r"^https?://(?:dx\.)?doi\.org/", "", str(doi or "").strip().lower())
-    text = " ".join(_UNSTORABLE.sub("", str(title or "")).split())
-    return Reference(text[:500], int(digits[0]) if digits else None, _UNSTORABLE.sub("", plain)[:200], source)
+    text = " ".join(storable(str(title or "")).split())
+    return Reference(text[:500], int(digits[0]) if digits else None, storable(plain)[:200], source)
 
 
 def _get(url: str, query: dict[str, str]) -> dict[str, Any]:
