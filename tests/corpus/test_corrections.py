@@ -145,7 +145,7 @@ def test_htmx_gets_the_section_and_focus_has_where_to_stay(paper: Paper, alice: 
     button = 'id="lit-do-modality-ct"'
     assert button in page(hers, paper)
     text = post(hers, paper, "strike", "modality", "ct", headers=HTMX).content.decode()
-    assert text.startswith('<section id="lit-labels"')
+    assert text.startswith('<h2 id="lit-labels-title">')
     assert "<html" not in text
     assert button in text
     assert "csrfmiddlewaretoken" in text

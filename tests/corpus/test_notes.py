@@ -118,7 +118,7 @@ def test_five_thousand_characters_are_a_note(paper: Paper, alice: User, client_o
 
 def test_htmx_gets_the_section(paper: Paper, alice: User, client_of: Visit) -> None:
     text = write(client_of(alice), "Here", **HTMX).content.decode()
-    assert text.startswith('<section id="lit-notes"')
+    assert text.startswith('<h2 id="lit-notes-title">')
     assert "<html" not in text
     note = Note.objects.get()
     gone = client_of(alice).post(f"/literature/lee2024scan/notes/{note.pk}/delete/", headers=HTMX)
