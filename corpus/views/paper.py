@@ -104,7 +104,11 @@ def labels(request: HttpRequest, key: str) -> HttpResponse:
     except corrections.Refused as error:
         return refused(request, found, str(error), label_error=str(error))
     if request.headers.get("HX-Request"):
-        return render(request, "corpus/paper_labels.html", {"paper": found, **labels_context(found, reader)})
+        return render(
+            request,
+            "corpus/paper_labels.html",
+            {"paper": found, "adding": said["do"] == "add", **labels_context(found, reader)},
+        )
     return redirect(f"{found.get_absolute_url()}#lit-labels")
 
 

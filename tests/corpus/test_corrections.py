@@ -149,6 +149,9 @@ def test_htmx_gets_the_section_and_focus_has_where_to_stay(paper: Paper, alice: 
     assert "<html" not in text
     assert button in text
     assert "csrfmiddlewaretoken" in text
+    assert '<details class="lit-add">' in text
+    again = post(hers, paper, "add", "task", "vqa", headers=HTMX).content.decode()
+    assert '<details class="lit-add" open>' in again  # the next one is added from the same place
 
 
 def test_the_labels_of_a_private_paper_are_its_owners_business(alice: User, bob: User, client_of: Visit) -> None:
