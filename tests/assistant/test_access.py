@@ -16,7 +16,7 @@ from django.urls import URLPattern, URLResolver, get_resolver, reverse
 
 from assistant import runs, uploads
 from assistant.models import ApiToken, Artifact, Conversation, Report, Run
-from corpus.models import Paper, SavedSearch
+from corpus.models import Note, Paper, SavedSearch
 
 pytestmark = pytest.mark.django_db(transaction=True)
 RADIOGRAPH = Path(data_store.__file__).parent / "data" / "RG1_UNCR.dcm"
@@ -52,6 +52,7 @@ class World:
     run: Run
     report: Report
     paper: Paper
+    note: Note
 
     @property
     def mask(self) -> Artifact:
@@ -132,6 +133,14 @@ ADDRESSES: dict[str, Address] = {
     "corpus:saved-search": own(saved_search),
     "corpus:saved-search-keep": own(saved_search, 302, method="POST"),
     "corpus:saved-search-delete": own(saved_search, 302, method="POST"),
+    "corpus:paper-labels": Address(
+        lambda w: [w.paper.key], (302, 302, 302, 302), "POST", {"do": "add", "facet": "task", "value": "vqa"}
+    ),
+    "corpus:note-add": Address(lambda w: [w.paper.key], (302, 302, 302, 302), "POST", {"text": "A note"}),
+    "corpus:note-delete": own(lambda w: [w.paper.key, w.note.pk], 302, method="POST"),
+    "corpus:matrix": Address(),
+    "corpus:matrix-csv": Address(),
+    "corpus:matrix-svg": Address(),
     "api:openapi-view": Address(),
     "api:openapi-json": Address(),
     "api:create_image": Address(statuses=(401, 422, 422, 422), method="POST", token=True),
@@ -169,8 +178,9 @@ def world(alice: User, eager_celery: Any) -> World:
     first.refresh_from_db()
     paper = Paper.objects.create(key="a2024b", title="A paper", year=2024, annotation="Words.", evidence="abstract")
     SavedSearch.objects.create(owner=alice, name="All papers")
+    note = Note.objects.create(author=alice, paper=paper, text="A note of her own")
     conversation.refresh_from_db()
-    return World(conversation, first, Report.objects.get(), paper)
+    return World(conversation, first, Report.objects.get(), paper, note)
 
 
 def asked(world: World, name: str, user: User | None) -> int:

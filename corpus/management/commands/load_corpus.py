@@ -8,6 +8,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
+from corpus import network
 from corpus.reload import reload
 from inference.errors import InferenceError
 
@@ -25,6 +26,7 @@ class Command(BaseCommand):
     def handle(self, *args: Any, rebuild: bool, save_vectors: bool, **options: Any) -> None:
         try:
             reload(self.stdout.write, _bar, rebuild=rebuild, save_vectors=save_vectors)
+            network.link_annotations()  # writes nothing when the annotations name what they named before
         except (InferenceError, ValueError) as error:
             raise CommandError(str(error)) from error
 
