@@ -17,13 +17,16 @@ from markdown_it.renderer import RendererHTML
 from markdown_it.token import Token
 from markdown_it.utils import EnvType, OptionsDict
 
-from assistant.evidence import MARKER
+from assistant.claims import MARKER
 from assistant.pane import colour_at
 
 HALF_MARKER = re.compile(r"\[(\[([pc][\d.]*\]?)?)?$")  # the last thing a stream has sent may be half a marker
 OPEN, CLOSE = "\ue000", "\ue001"
+BEGIN = "\ue002"  # of a sentence that names no source
 PRIVATE_USE = re.compile("[\ue000-\uf8ff]")
 PLACED = re.compile(f"{OPEN}(\\d+){CLOSE}")
+SENTENCE = re.compile(f"{BEGIN}([^{BEGIN}]*?)(?={OPEN}\\d+{CLOSE})")
+TAG = re.compile(r"(<[^>]*>)")
 FENCE = re.compile(r"^ {0,3}(`{3,}|~{3,})")
 SENTENCE_END = re.compile(r"[.!?:]\s+|" + CLOSE + r"[.!?]?\s*")
 
@@ -67,26 +70,54 @@ def _sanitised(text: str) -> str:
 
 
 def render(
-    text: str, references: Sequence[dict[str, Any]] | None = None, message_id: object = None, live: bool = False
+    text: str,
+    references: Sequence[dict[str, Any]] | None = None,
+    message_id: object = None,
+    live: bool = False,
+    unsupported: Sequence[dict[str, str]] = (),
 ) -> SafeString:
-    """HTML of an answer. `references` says what each marker opens, in order of appearance.
+    """HTML of an answer. `references` says what each marker opens, in order of appearance; `unsupported` holds the
+    sentences without a marker that had needed one ("text", "reason"), in order.
 
     Without references the chips are neutral. `live` hides a marker that is cut in half at the end.
     """
     text = PRIVATE_USE.sub("", text)
     if live:
         text = HALF_MARKER.sub("", text)
-    markers: list[str] = []
-
-    def place(match: re.Match[str]) -> str:
-        markers.append(match["ref"])
-        return f"{OPEN}{len(markers) - 1}{CLOSE}"
-
-    html = _sanitised(MARKER.sub(place, text)).replace(f" {OPEN}", f"\xa0{OPEN}")  # no chip at the start of a line
-    found: list[dict[str, Any] | None] = [_reference(references, i, ref) for i, ref in enumerate(markers)]
-    html = _underline_unsupported(html, found)
-    chips = [_chip(ref, reference, message_id) for ref, reference in zip(markers, found, strict=True)]
+    text, marks = _placed(text, references, unsupported)
+    html = _sanitised(text).replace(f" {OPEN}", f"\xa0{OPEN}")  # no chip at the start of a line
+    html = _underline_sentences(_underline_unsupported(html, [reference for _, reference in marks]))
+    chips = [_chip(ref, reference, message_id) for ref, reference in marks]
     return mark_safe(PLACED.sub(lambda match: chips[int(match[1])], html))  # noqa: S308 - sanitised above
+
+
+Mark = tuple[str, dict[str, Any] | None]  # what the marker names, and what it opens
+
+
+def _placed(
+    text: str, references: Sequence[dict[str, Any]] | None, unsupported: Sequence[dict[str, str]]
+) -> tuple[str, list[Mark]]:
+    """The text with private characters where chips go, and what each of them is."""
+    pieces: list[tuple[int, int, str, Mark | None]] = [
+        (marker.start(), marker.end(), "", (marker["ref"], _reference(references, i, marker["ref"])))
+        for i, marker in enumerate(MARKER.finditer(text))
+    ]
+    at = 0
+    for sentence in unsupported:
+        begin = text.find(sentence["text"], at)
+        if begin >= 0:
+            at = begin + len(sentence["text"])
+            pieces.append((begin, begin, BEGIN, None))
+            pieces.append((at, at, "\xa0", ("", {"verified": False, "reason": sentence["reason"], "alone": True})))
+    marks: list[Mark] = []
+    html, done = "", 0
+    for start, end, before, mark in sorted(pieces, key=lambda piece: piece[:2]):
+        html += text[done:start] + before
+        if mark is not None:
+            html += f"{OPEN}{len(marks)}{CLOSE}"
+            marks.append(mark)
+        done = end
+    return html + text[done:], marks
 
 
 def _reference(references: Sequence[dict[str, Any]] | None, i: int, ref: str) -> dict[str, Any] | None:
@@ -111,7 +142,7 @@ def _underline_unsupported(html: str, references: Sequence[dict[str, Any] | None
     last = 0
     for match in PLACED.finditer(html):
         reference = references[int(match[1])]
-        if reference is None or reference.get("verified", False):
+        if reference is None or reference.get("verified", False) or reference.get("alone"):
             continue
         start = _sentence_start(html, last, match.start())
         if not PLACED.sub("", html[start : match.start()]).strip():
@@ -119,6 +150,18 @@ def _underline_unsupported(html: str, references: Sequence[dict[str, Any] | None
         pieces += [html[last:start], '<span class="unsupported">', html[start : match.start()], "</span>"]
         last = match.start()
     return "".join([*pieces, html[last:]])
+
+
+def _underline_sentences(html: str) -> str:
+    """Underline each sentence that names no source, run of text by run of text, so that the tags stay in pairs."""
+
+    def underline(sentence: re.Match[str]) -> str:
+        runs = TAG.split(sentence[1])
+        return "".join(
+            run if TAG.fullmatch(run) or not run.strip() else f'<span class="unsupported">{run}</span>' for run in runs
+        )
+
+    return SENTENCE.sub(underline, html).replace(BEGIN, "")
 
 
 def _sentence_start(html: str, begin: int, end: int) -> int:

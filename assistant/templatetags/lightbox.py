@@ -21,6 +21,8 @@ STEP_NAMES = {
     "classify": "Classify",
     "ask_image": "Ask about image",
     "search_literature": "Search literature",
+    "read_paper": "Read paper",
+    "compare_papers": "Compare papers",
     "draft_report": "Draft report",
 }
 STATE_WORDS = {"requested": "waiting", "approval": "asks for your approval", "running": "running"}
@@ -91,4 +93,5 @@ def upload_limit() -> int:
 @register.filter
 def answer_html(message: Message) -> SafeString:
     """The text of an answer with its chips."""
-    return markdown.render(message.text, message.references, message.pk)
+    unsupported = message.support.get("unsupported", [])
+    return markdown.render(message.text, message.references, message.pk, unsupported=unsupported)
