@@ -42,7 +42,8 @@ _ALIKE = (
 )
 _WORDS = Path(__file__).parent / "data" / "words.json"
 _ASKING = (
-    "long reach reaches reached take takes took achieve achieves achieved obtain obtains obtained get gets trained"
+    "read summarise summarize explain long reach reaches reached take takes took achieve achieves achieved obtain "
+    "obtained get gets trained"
 )
 _PLAIN = frozenset(word for words in json.loads(_WORDS.read_text(encoding="utf-8")).values() for word in words)
 _PLAIN |= frozenset(_ASKING.split())

@@ -37,8 +37,8 @@ from inference.types import Embedder
 
 CAPABILITIES = (
     "I answer from tools only. Add an image (PNG, JPEG or DICOM) and ask me to describe it, to outline the lungs on a "
-    "chest radiograph, or to draft a report; or ask about the literature on vision-language models for medical images, "
-    "by task or by strategy."
+    "chest radiograph, or to draft a report; or ask about the literature on vision-language models for medical images: "
+    "by task or by strategy, about one paper by its name, or for several side by side."
 )
 FINISHED = {"finish_reason": "stop"}
 NEEDS_IMAGE = "This needs an image. Add one (PNG, JPEG or DICOM) and ask again."
@@ -222,8 +222,8 @@ def _compared(result: dict[str, Any]) -> str:
     first = next((i for i, statement in enumerate(said) if statement.get("in_table")), len(said))
     beside = [statement for statement in said[first:] if not statement.get("in_table")]
     parts = [*_listed(said[1:first]), *(_table(result.get("table", {}), said[0]) if said else [])]
-    alone = [f"{ALONE}\n", *_listed(beside)] if beside else []
-    return "\n\n".join([*parts, "\n".join(alone), *result.get("notes", [])])
+    alone = ["\n\n".join([ALONE, *_listed(beside)])] if beside else []
+    return "\n\n".join([*parts, *alone, *result.get("notes", [])])
 
 
 def _listed(statements: list[dict[str, Any]]) -> list[str]:
@@ -240,17 +240,17 @@ def _table(table: dict[str, Any], said: dict[str, Any]) -> list[str]:
 
 
 def _values(values: list[dict[str, str]]) -> str:
-    return (
-        "; ".join(
-            f"“{_cell(_straight(v['quote']))}”{_cell(v['text'].removeprefix(v['quote']))} [[{v['ref']}]]"
-            for v in values
-        )
-        or NOT_RECORDED
-    )
+    return "; ".join(map(_value, values)) or NOT_RECORDED
+
+
+def _value(value: dict[str, str]) -> str:
+    """The words that stand in the source, in quotation marks, and behind them what is remarked on them."""
+    remark = _cell(value["text"].removeprefix(value["quote"]))
+    return f"“{_cell(_straight(value['quote']))}” {remark} [[{value['ref']}]]".replace("  ", " ")
 
 
 def _cell(text: str) -> str:
-    return " ".join(_plain(text).replace("|", "\\|").split()) if text.strip() else ""
+    return " ".join(_plain(text).replace("|", "\\|").split())
 
 
 def _straight(text: str) -> str:

@@ -16,7 +16,7 @@ MODEL_NAME = re.compile(
 # there is no such paper, the question is searched for instead.
 _NO_NAME = re.compile(
     r"(?:VLM|LLM|MLLM|LVLM|CNN|RNN|LSTM|GAN|MLP|CT|CTA|CBCT|MR|MRI|fMRI|PET|OCT|CXR|US|WSI|EEG|ECG|EHR|VQA|MIA|AI|ML|"
-    r"NLP|CV|AUC|ROC|GPU|CPU|PEFT|RAG|RLHF|QA|COPD|COVID|HIV|TB|ICU|FDA|CE|EU|USA?|UK|PDF|API|IEEE|MICCAI|CVPR|"
+    r"NLP|CV|AUC|AUROC|ROC|METEOR|BLEU|ROUGE|CIDEr|SPICE|DSC|m?IoU|PSNR|SSIM|FID|BERTScore|GPU|CPU|PEFT|RAG|RLHF|QA|COPD|COVID|HIV|TB|ICU|FDA|CE|EU|USA?|UK|PDF|API|IEEE|MICCAI|CVPR|"
     r"2D|3D|4D|X-?[Rr]ays?|[A-Z])s?",
 )
 _WORD = re.compile(r"[^\W_][\w+.\u00b7-]*[\w+]|[^\W_]")
@@ -50,9 +50,7 @@ MANY = re.compile(
     r"(?:which|what) (?:papers?|methods?|models?|approach\w*|works?|stud\w+)\b(?! size)|since (?:19|20)\d\d)\b",
     re.I,
 )
-ELSEWHERE = re.compile(
-    r"\b(?:on|in|for|with|from|via|using|by|against|over) (?:the )?$", re.I
-)  # before a data set's name
+ELSEWHERE = re.compile(r"\b(?:on|in|for|with|from|via|using|by|against|over) (?:the )?$", re.I)  # "on CheXpert"
 THIS = re.compile(r"\b(?:this|these|my|it)\b", re.I)
 AND_ALL = re.compile(r"\b(?:both|them|these|those|the (?:two|three|four|five|six))\b", re.I)
 IT = re.compile(

@@ -19,6 +19,10 @@ from corpus.sentences import sentences
 
 Aspect = Literal["backbone", "data set", "technique", "code", "results"]
 ASPECTS: tuple[Aspect, ...] = ("backbone", "data set", "technique", "code", "results")
+NO_MEASUREMENT = (
+    "No metric on one and the same data set is recorded for two of them, so no numbers are set side by side."
+)
+ONE_MEASUREMENT = "Only numbers of one metric on one data set stand in a row; their conditions may still differ."
 
 Value = dict[str, str]  # text; ref, what it stands on; quote, its words there; of a passage also key and basis
 
@@ -34,7 +38,7 @@ def run(context: Context, arguments: CompareArguments) -> ToolResult:
     papers = _chosen(arguments.papers, context.reader)
     compared = table(papers, context.reader)
     passages = {row.pk: row for row in _readable(papers, context.reader)}
-    whole, wanted = f"{context.ref}.1", set(arguments.aspects)
+    whole, wanted = f"{context.ref}.1", set[str](arguments.aspects)
     rows = [
         (column, [_values(cell, column, passages, whole) for cell in cells])
         for column, cells in _side_by_side(compared)
@@ -49,7 +53,7 @@ def run(context: Context, arguments: CompareArguments) -> ToolResult:
     return ToolResult(
         summary=f"{len(papers)} papers, {len(rows)} rows",
         statements=[Statement("The papers stand side by side in a table.", whole), *statements],
-        notes=list(_notes(compared, rows, "results" in wanted)),
+        notes=list(_notes(compared, wanted)),
         artifacts=[NewArtifact(Artifact.TABLE, "Papers side by side", data=data)],
         passages=[as_source(passage) for passage in dict.fromkeys(cited)],
         table=data,
@@ -80,10 +84,11 @@ def _readable(papers: list[Paper], reader: int) -> list[Passage]:
 
 
 def _side_by_side(compared: Table) -> Iterator[tuple[Column, tuple[Cell, ...]]]:
-    """The facts, and the measurements that more than one paper reports. The year stands beside the name."""
+    """The facts that are recorded of any, and the measurements that more than one paper reports. The year stands beside
+    the name."""
     for place, column in enumerate(compared.columns):
         cells = tuple(row.cells[place] for row in compared.rows)
-        if column.title != "year" and (not column.is_result or sum(map(bool, cells)) > 1):
+        if column.title != "year" and sum(map(bool, cells)) > column.is_result:
             yield column, cells
 
 
@@ -132,18 +137,18 @@ def _opening(papers: list[Paper], passages: Iterable[Passage]) -> Iterator[State
             yield Statement(f"{titled(paper)}: {quoted(own[0].text[start:end])}", f"p{own[0].pk}")
 
 
-def _notes(compared: Table, rows: list[tuple[Column, list[list[Value]]]], results: bool) -> Iterator[str]:
+def _notes(compared: Table, aspects: set[str]) -> Iterator[str]:
     """What is not recorded, and which numbers are not to be set against each other."""
-    for place, row in enumerate(compared.rows):
-        missing = [column.title for column, cells in rows if not cells[place] and not column.is_result]
-        if results and row.paper in compared.unmeasured():
+    for row in compared.rows:
+        facts = zip(compared.columns, row.cells, strict=True)
+        missing = [column.title for column, cell in facts if not (cell or column.is_result) and column.title in aspects]
+        if "results" in aspects and row.paper in compared.unmeasured():
             missing.append("results")
         if missing:
             yield f"The entry of {row.paper.name} does not record: {', '.join(missing)}."
-    if results and compared.measured() and not any(column.is_result for column, _ in rows):
-        yield "No metric on one and the same data set is recorded for two of them, so no numbers are set side by side."
-    elif results and compared.measured():
-        yield "Only numbers of one metric on one data set stand in a row; their conditions may still differ."
+    if "results" in aspects and len(compared.measured()) > 1:
+        shared = any(column.is_result for column, _ in _side_by_side(compared))
+        yield ONE_MEASUREMENT if shared else NO_MEASUREMENT
 
 
 def _data(papers: list[Paper], rows: list[tuple[Column, list[list[Value]]]]) -> dict[str, Any]:

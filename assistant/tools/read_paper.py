@@ -113,7 +113,7 @@ def _answered(paper: Paper, passages: list[Passage], question: str, reader: int)
     asked = [(name, value(paper)) for name, words, value in RECORD if re.search(words, question, re.I)]
     for name, value in asked:
         if value:
-            read.record.append(f", {name}: {value}.")
+            read.record.append(f", {name}: {quoted(value)}.")
         else:
             read.notes.append(_not_recorded(paper, [name]))
     if asked:
