@@ -43,6 +43,7 @@ CAPABILITIES = (
 FINISHED = {"finish_reason": "stop"}
 NEEDS_IMAGE = "This needs an image. Add one (PNG, JPEG or DICOM) and ask again."
 NOT_RECORDED = "not recorded"
+AS_RECORDED = "as recorded"  # above the first column: a table head must not be empty
 ALONE = "Reported by one of them only:"
 NOTHING_FOUND = "The indexed literature holds no passage that answers this, so I give no answer."
 
@@ -234,7 +235,7 @@ def _table(table: dict[str, Any], said: dict[str, Any]) -> list[str]:
     """The cells as Markdown, a column for each paper; each value with the marker of what it stands on."""
     if not table.get("rows"):
         return []
-    lines = [["", *map(_cell, table["columns"])], ["---"] * (len(table["columns"]) + 1)]
+    lines = [[AS_RECORDED, *map(_cell, table["columns"])], ["---"] * (len(table["columns"]) + 1)]
     lines += [[_cell(row["title"]), *map(_values, row["cells"])] for row in table["rows"]]
     return [f"{said['text']} [[{said['ref']}]]", "\n".join(f"| {' | '.join(line)} |" for line in lines)]
 

@@ -68,6 +68,12 @@ def arguments_line(arguments: dict[str, Any]) -> str:
 
 
 @register.filter
+def in_words(value: Any) -> str:
+    """An argument of a call for people: a list as its items."""
+    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+
+
+@register.filter
 def by_day(conversations: Iterable[Conversation]) -> list[tuple[str, list[Conversation]]]:
     """Today, Yesterday, Last week, Earlier; those that are empty are left out."""
     today = timezone.localdate()

@@ -123,7 +123,7 @@ def test_a_name_misspelt_is_not_taken_for_another(ask: Ask) -> None:
 def test_papers_are_compared_in_a_table_whose_cells_have_sources(ask: Ask) -> None:
     run = ask("Compare MedCLIP and BiomedCLIP")
     assert called(run) == ["compare_papers done"]
-    assert "|  | MedCLIP (2022) | BiomedCLIP (2023) |" in run.answer.text
+    assert "| as recorded | MedCLIP (2022) | BiomedCLIP (2023) |" in run.answer.text
     row = next(line for line in run.answer.text.splitlines() if line.startswith("| backbone "))
     assert "“Swin Transformer, ResNet-50, BioClinicalBERT” [[p" in row
     assert "“ViT-B/16, PubMedBERT” [[p" in row
@@ -179,6 +179,22 @@ def test_the_table_is_an_artifact_of_the_page_and_of_the_api(
     assert "/literature/wang2022medclip/#p" in page
     assert "annotation" in page
     assert client_of(bob).get(address).status_code == 404
+
+
+def test_what_was_read_goes_into_a_report_with_its_sources(ask: Ask, chat: Conversation) -> None:
+    ask("What is MedCLIP?")
+    run = runs.ask(chat, "Draft a report", [])
+    run.refresh_from_db()
+    report = chat.reports.get()
+    section = next(section for section in report.sections if section["heading"] == "Literature")
+    assert any("“Data sets: MIMIC-CXR" in sentence["text"] for sentence in section["sentences"])
+    assert all(reference["verified"] for reference in report.references)
+
+
+def test_the_tools_stand_on_their_page(client_of: Callable[[User], Client], alice: User) -> None:
+    page = client_of(alice).get("/models/").content.decode()
+    for name in ("Search literature", "Read paper", "Compare papers"):
+        assert f"<strong>{name}</strong>" in page
 
 
 # Follow-ups

@@ -1,6 +1,7 @@
 """Sentences that name no source are marked, numbers must stand in what is cited, and papers give no orders."""
 
 import json
+import random
 from collections.abc import Callable
 from typing import Any
 
@@ -9,7 +10,7 @@ from django.contrib.auth.models import User
 from django.test import Client
 
 from assistant import markdown, runs
-from assistant.claims import MARKER, sentences
+from assistant.claims import MARKER, claims, sentences
 from assistant.evidence import references
 from assistant.models import Conversation, Message, Run, ToolCall
 from assistant.support import NO_SOURCE, support
@@ -60,6 +61,36 @@ def test_sentences_as_a_reader_sees_them(text: str, expected: list[str]) -> None
 )
 def test_every_marker_belongs_to_one_sentence(text: str) -> None:
     assert sum(sentence.marks for sentence in sentences(text)) == len(MARKER.findall(text))
+
+
+def test_any_text_is_cut_without_losing_a_marker_or_a_place() -> None:
+    rng = random.Random(3)
+    pieces = ["word", "Word", " ", "\n", "\n\n", ". ", "[[p1]]", "[[c1.2]]", "“", "”", '"', "|", "| a |", "|---|", "# "]
+    pieces += [
+        "- ",
+        "1. ",
+        "```",
+        "> ",
+        "**",
+        "_",
+        "`",
+        "!",
+        "al. ",
+        "(",
+        ")",
+        "[",
+        "]",
+        "\r\n",
+        "\u2028",
+        "é",
+        "\\",
+        ";",
+    ]
+    for _ in range(3000):
+        text = "".join(rng.choices(pieces, k=rng.randrange(1, 16)))
+        found = list(sentences(text))
+        assert all(text[sentence.start : sentence.end] == sentence.text for sentence in found)
+        assert sum(sentence.marks for sentence in found) == len(claims(text)), text
 
 
 # What counts

@@ -181,7 +181,7 @@ def test_a_table_says_what_is_not_recorded() -> None:
     )
     value = "“0.9” (zero-shot) [[p7]]"
     assert said == (
-        "A table. [[c1.1]]\n\n|  | MedCLIP | PLIP |\n| --- | --- | --- |\n"
+        "A table. [[c1.1]]\n\n| as recorded | MedCLIP | PLIP |\n| --- | --- | --- |\n"
         f"| AUC\\|x | {value}; {value} | not recorded |"
     )
 
