@@ -215,17 +215,22 @@ def _fold(name: str) -> str:
 
 def _row(paper: Paper, passages: list[Passage], measurements: list[tuple[str, str]]) -> Row:
     facts = (
-        Cell((Value(str(paper.year), url=paper.get_absolute_url()),) if paper.year else ()),
+        Cell((Value(str(paper.year)),) if paper.year else ()),
         Cell(tuple(_stated(paper, str(name), str(name), passages) for name in paper.backbones)),
         Cell(tuple(_stated(paper, str(name), str(name), passages) for name in paper.datasets)),
         Cell(tuple(_labelled(paper))),
-        Cell((Value(paper.code_url, url=paper.code_url),) if paper.code_url else ()),
+        Cell((Value(paper.code_url, url=_web(paper.code_url)),) if paper.code_url else ()),
     )
     found: dict[tuple[str, str], list[Value]] = {}
     for dataset, metric, value, note in _results(paper):
         stated = _stated(paper, value, f"{metric} on {dataset}: {value}", passages, note)
         found.setdefault((_fold(dataset), _fold(metric)), []).append(stated)
     return Row(paper, facts + tuple(Cell(tuple(found.get(place, ()))) for place in measurements))
+
+
+def _web(address: str) -> str:
+    """The address where it is one of the web; an imported record may hold anything."""
+    return address if address.startswith(("https://", "http://")) else ""
 
 
 def _stated(paper: Paper, text: str, words: str, passages: list[Passage], note: str = "") -> Value:

@@ -26,7 +26,8 @@ def test_a_comparison_is_a_table_whose_chips_open_passages(open_page, dark):
     expect(chip).to_have_attribute("aria-label", re.compile(r"^Source \d+: .*BiomedCLIP.*|^Source \d+: .*recorded$"))
     chip.click()
     expect(page.locator("#evidence mark")).to_have_text("ViT-B/16, PubMedBERT")
-    expect(page.locator("#evidence")).to_contain_text("Data and results as recorded; not the paper's own words.")
+    rests = "Rests on: data and results as recorded; not the paper's own words."
+    expect(page.locator("#evidence")).to_contain_text(rests)
 
     page.locator(".chip-table").first.click()
     table = page.locator("#evidence .compared")
