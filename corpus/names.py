@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 
 # (primary key, owner or None, citation key, title, model name, annotation)
 NameRow = tuple[int, int | None, str, str, str, str]
@@ -60,38 +59,3 @@ def _short_names(model_name: str) -> Iterable[str]:
 def _is_distinctive(name: str) -> bool:
     """True when the name is no English word or acronym of another thing, however it is written."""
     return len(name) > 6 or (len(name) > 4 and ("-" in name or any(letter.isdigit() for letter in name)))
-
-
-def called(name: str, rows: Iterable[NameRow]) -> list[int]:
-    """Primary keys of the papers that people call so, as far as these rows tell.
-
-    By citation key, title or method as it is written; else in any case, spacing and hyphenation ("med clip"); else by
-    the names that the words hold; else by a part of a title. Of several libraries' papers with one key, the reader's
-    own. More than one: the name is ambiguous. None: there is no such paper.
-    """
-    rows = [row for row in rows if row[2]]
-    names = {row[0]: [row[2], row[3], *_short_names(row[4])] for row in rows}
-    folded = _folded(name)
-    owner = next((row[1] for row in rows if row[1] is not None), None)  # of what is not everyone's: one reader's rows
-    ways: tuple[Callable[[], set[int]], ...] = (
-        lambda: {pk for pk, known in names.items() if name in known},
-        lambda: {pk for pk, known in names.items() if folded and folded in map(_folded, known)},
-        lambda: Names(rows).named_in(name, owner),
-        lambda: {row[0] for row in rows if len(name.split()) > 2 and folded in _folded(row[3])},
-    )
-    found: set[int] = next((papers for way in ways if (papers := way())), set())
-    by_key: dict[str, NameRow] = {}
-    for row in rows:
-        if row[0] in found and (row[2] not in by_key or row[1] is not None):
-            by_key[row[2]] = row
-    return [row[0] for row in by_key.values()]
-
-
-def near(name: str, rows: Iterable[NameRow]) -> list[str]:
-    """The names most like one that is not there: at most three, as their papers write them."""
-    known = {_folded(short): short for row in rows for short in (*_short_names(row[4]), row[2]) if short}
-    return [known[like] for like in difflib.get_close_matches(_folded(name), known, n=3, cutoff=0.75)]
-
-
-def _folded(name: str) -> str:
-    return "".join(letter for letter in name.casefold() if letter.isalnum())

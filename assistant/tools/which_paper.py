@@ -4,8 +4,8 @@ from typing import TYPE_CHECKING, Any
 
 from assistant.claims import MARKER
 from assistant.tools.base import Declined
+from corpus.called import called, near
 from corpus.models import Paper, Passage
-from corpus.names import called, near
 
 if TYPE_CHECKING:
     from corpus.names import NameRow
