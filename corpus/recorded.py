@@ -46,7 +46,7 @@ _ASKING = (
     "obtained get gets trained"
 )
 _PLAIN = frozenset(word for words in json.loads(_WORDS.read_text(encoding="utf-8")).values() for word in words)
-_PLAIN |= frozenset(_ASKING.split())
+_PLAIN = (_PLAIN | frozenset(_ASKING.split())) - frozenset(" ".join(_ALIKE).split())  # what is asked for is not plain
 
 
 @dataclass(frozen=True, slots=True)

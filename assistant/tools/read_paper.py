@@ -120,9 +120,9 @@ def _answered(paper: Paper, passages: list[Passage], question: str, reader: int)
         return read
     if recorded.is_general(question, names):
         return _opened(paper, passages)
-    if reason := _doubt(paper, question, reader):
-        return _Read(notes=[reason])
     answer = recorded.answer(question, _best_first(paper, passages, question, reader), names)
+    if answer.found and (reason := _doubt(paper, question, reader)):
+        return _Read(notes=[reason])
     return _Read(answer.found, notes=[_not_recorded(paper, answer.missing)] if answer.missing else [])
 
 
