@@ -134,13 +134,15 @@ def create_message(request: HttpRequest, conversation_id: uuid.UUID, body: Messa
 
 class CitationOut(Schema):
     """`n` is the number in the answer's text. `verified`: the quote stands word for word in the passage. `key` is empty
-    where the answer names a passage that no search of this conversation has found."""
+    where the answer names a passage that no search of this conversation has found. `basis` says what the passage is:
+    our annotation and what it was written from, the abstract, or the full text with its page."""
 
     n: int
     key: str
     passage_id: int
     quote: str
     verified: bool
+    basis: str = ""
 
 
 class EvidenceOut(Schema):
@@ -157,12 +159,27 @@ class EvidenceOut(Schema):
     reason: str = ""
 
 
+class UnsupportedOut(Schema):
+    text: str
+    reason: str
+
+
+class SupportOut(Schema):
+    """Of an answer about the literature: how many sentences claim something, how many of these are supported, and those
+    that name no source. A sentence whose source does not hold it is among `evidence`, not verified."""
+
+    claims: int
+    supported: int
+    unsupported: list[UnsupportedOut]
+
+
 class AnswerOut(Schema):
     """`citations` are the passages among `evidence`, one for each place that cites."""
 
     markdown: str
     citations: list[CitationOut]
     evidence: list[EvidenceOut]
+    support: SupportOut | None = None
     note: str = ""
 
 
@@ -221,7 +238,9 @@ def _answer(run: Run) -> AnswerOut | None:
     cited = [CitationOut(**{"quote": "", "key": "", "passage_id": int(r["ref"][1:]), **r}) for r in passages]
     opened = {r["n"]: EvidenceOut(**r) for r in found}
     text = numbered(run.answer.text, found)
-    return AnswerOut(markdown=text, citations=cited, evidence=list(opened.values()), note=run.answer.note)
+    counted = SupportOut(**run.answer.support) if run.answer.support else None
+    evidence = list(opened.values())
+    return AnswerOut(markdown=text, citations=cited, evidence=evidence, support=counted, note=run.answer.note)
 
 
 def run_out(run: Run) -> RunOut:

@@ -1,124 +1,164 @@
 """From markers in an answer to evidence that opens, checked when the answer is written.
 
-An answer names its evidence by markers behind a sentence: `[[p12]]` is passage 12, `[[c3]]` the third tool call of the
-conversation, `[[c3.1]]` its first artifact. A passage counts as cited only if the words that the answer quotes (in
-quotation marks before the marker, else the whole sentence) stand in it; what fails is marked, with the reason. What it
-does not check: that a quotation means what the words around it make of it.
+Two things are checked of a sentence that cites the literature. Its words: what it quotes (in quotation marks before the
+marker, else the whole sentence) must stand in the passage. Its numbers: each must stand there too, or be the paper's
+year or part of its name. What fails is marked, with the reason, and is no citation. What is not checked: that a
+quotation means what the words around it make of it. See docs/citations.md.
 """
 
+import json
 import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from functools import cached_property
 from typing import Any
 
+from assistant.claims import MARKER, QUOTED, claims, quotes_in, sentences
 from assistant.models import Artifact, Conversation, ToolCall
 from corpus.models import Passage
 from corpus.quotes import stands_in
 
-MARKER = re.compile(r"\[\[(?P<ref>p\d{1,9}|c\d{1,6}(?:\.\d{1,4})?)\]\]")
-QUOTED = re.compile(r"“([^”]+)”|\"([^\"\n]+)\"")
-JOINING = re.compile(r"\W*(?:(?:and|or|see|also|as well as)\b\W*)*", re.I)  # between two markers of one sentence
-SENTENCE_END = re.compile(r"(?<=[.!?:])\s+|\n+")
+__all__ = ["LITERATURE", "MARKER", "Reference", "claims", "numbered", "numbers_in", "references", "resolve"]
+
+LITERATURE = ("search_literature", "read_paper", "compare_papers")  # tools whose results are words, and open as such
 ENOUGH_WORDS = 3  # in a claim without quotation marks: "and" or "No" stands in nearly every passage
-MARKDOWN = re.compile(r"^\s*(?:[-*+]|\d+\.|#+|>)\s+|\*\*|__|`")
+NUMBER = re.compile(r"(?<![A-Za-z_])(?:\d{1,3}(?:,\d{3})+(?![\d,])(?:\.\d+)?|\d+(?:\.\d+)?)")
 
 Reference = dict[str, Any]
 
 
-def claims(text: str) -> list[tuple[str, str]]:
-    """(ref, the sentence it stands behind) for each marker, in order. Markers in a row share their sentence."""
-    found: list[tuple[str, str]] = []
-    start, sentence = 0, ""
-    for marker in MARKER.finditer(text):
-        before = text[start : marker.start()]
-        if not JOINING.fullmatch(before):
-            sentence = _last_sentence(before.strip())
-        found.append((marker["ref"], sentence))
-        start = marker.end()
-    return found
+@dataclass(slots=True)
+class _Found:
+    """A reference, the text that holds the numbers its sentence may state, and whether that is the literature's."""
 
-
-def _last_sentence(before: str) -> str:
-    """The words a marker claims: the quotation that ends there, or else what follows the last end of a sentence."""
-    if before.rpartition("\n")[2].startswith("|"):  # the row of a table
-        before = before.rpartition("\n")[2].replace("|", "\n").strip()
-    quotes = list(QUOTED.finditer(before))
-    if quotes and not before[quotes[-1].end() :].strip(" .,;:(["):
-        return before[quotes[-1].start() : quotes[-1].end()]
-    inside = [range(quote.start(), quote.end()) for quote in quotes]
-    ends = [end.end() for end in SENTENCE_END.finditer(before) if not any(end.start() in quote for quote in inside)]
-    return MARKDOWN.sub("", before[ends[-1] if ends else 0 :]).rstrip(" ([").strip()
-
-
-def quotes_in(sentence: str) -> list[str]:
-    """The quotations of a sentence, else the sentence itself."""
-    return [quoted[1] or quoted[2] for quoted in QUOTED.finditer(sentence)] or [sentence.strip()]
+    reference: Reference
+    text: str = ""
+    literature: bool = False
 
 
 def references(text: str, conversation: Conversation) -> list[Reference]:
     """What each marker of the text opens, in order, with its number `n` and whether it was verified."""
-    return resolve(claims(text), conversation)
+    evidence = _Evidence(conversation)
+    found = [evidence.find(ref, sentence) for ref, sentence in claims(text)]
+    left = iter(found)
+    for sentence in sentences(text):
+        for words, count in sentence.parts:
+            _check_numbers(words, [next(left) for _ in range(count)])
+    return _with_numbers(found)
 
 
 def resolve(pairs: list[tuple[str, str]], conversation: Conversation) -> list[Reference]:
-    """A reference for each (ref, sentence), in order; the same evidence twice has the same number `n`."""
-    found = [_reference(ref, sentence, conversation) for ref, sentence in pairs]
-    numbers: dict[tuple[str, str], int] = {}
-    for reference in found:
-        same = (reference["ref"], reference.get("quote", ""))
+    """A reference for each (ref, sentence), in order, checked and numbered like those of an answer."""
+    evidence = _Evidence(conversation)
+    found = [evidence.find(ref, sentence) for ref, sentence in pairs]
+    for (_, sentence), one in zip(pairs, found, strict=True):
+        _check_numbers(sentence, [one])
+    return _with_numbers(found)
+
+
+def numbers_in(text: str) -> dict[str, Decimal]:
+    """{as written: value} of the numbers in a text: 61 and 61.00 are one value. Digits inside names (F1) are none."""
+    return {match[0]: Decimal(match[0].replace(",", "")) for match in NUMBER.finditer(text)}
+
+
+def _check_numbers(words: str, found: Sequence[_Found]) -> None:
+    """A number that no evidence behind these words holds makes what they cite of the literature unsupported."""
+    cited = [one for one in found if one.literature and one.reference["verified"]]
+    held = {value for one in found for value in numbers_in(one.text).values()}
+    missing = [written for written, value in numbers_in(words).items() if value not in held]
+    for one in cited if missing else ():
+        one.reference.update(verified=False, reason=f"Unsupported: {missing[0]} does not stand in the passage.")
+
+
+def _with_numbers(found: Iterable[_Found]) -> list[Reference]:
+    """The references, the same evidence twice with the same number `n`."""
+    numbers: dict[tuple[str, str, bool], int] = {}
+    listed = [one.reference for one in found]
+    for reference in listed:
+        same = (reference["ref"], reference.get("quote", ""), reference["verified"])
         reference["n"] = numbers.setdefault(same, len(numbers) + 1)
-    return found
+    return listed
 
 
-def _reference(ref: str, sentence: str, conversation: Conversation) -> Reference:
-    if ref.startswith("p"):
-        return _passage(int(ref[1:]), sentence, conversation)
-    number, _, item = ref[1:].partition(".")
-    call = ToolCall.objects.filter(run__conversation=conversation, number=int(number), state=ToolCall.DONE).first()
-    if call is None:
-        return _missing(ref, "no tool call of this conversation has this number")
-    base: Reference = {"ref": ref, "tool_call_id": str(call.pk), "verified": True}
-    if not item:
-        return base | {"kind": "call", "label": call.name}
-    artifact = Artifact.objects.filter(tool_call=call, number=int(item)).first()
-    if artifact is None:
-        return _missing(ref, "the tool call has no such result")
-    return base | {"kind": artifact.kind, "label": artifact.label, "artifact_id": str(artifact.pk)}
+class _Evidence:
+    """What the sentences of one conversation may stand on. Every look-up is within it, and its owner's."""
+
+    def __init__(self, conversation: Conversation) -> None:
+        self.conversation = conversation
+        self.calls = ToolCall.objects.filter(run__conversation=conversation, state=ToolCall.DONE)
+
+    @cached_property
+    def returned(self) -> set[str]:
+        """The passages that a literature tool has shown in this conversation: no other can be cited."""
+        results = self.calls.filter(name__in=LITERATURE).values_list("result", flat=True)
+        return {passage["ref"] for result in results for passage in result.get("passages", [])}
+
+    def find(self, ref: str, sentence: str) -> _Found:
+        if ref.startswith("p"):
+            return self._passage(ref, sentence)
+        number, _, item = ref[1:].partition(".")
+        call = self.calls.filter(number=int(number)).first()
+        if call is None:
+            return _missing(ref, "no tool call of this conversation has this number")
+        artifact = Artifact.objects.filter(tool_call=call, number=int(item)).first() if item else None
+        if item and artifact is None:
+            return _missing(ref, "the tool call has no such result")
+        reference: Reference = {"ref": ref, "kind": "call", "label": call.name, "tool_call_id": str(call.pk)}
+        if artifact is not None:
+            reference |= {"kind": artifact.kind, "label": artifact.label, "artifact_id": str(artifact.pk)}
+        return _called(call, artifact, reference, sentence)
+
+    def _passage(self, ref: str, sentence: str) -> _Found:
+        readable = Passage.objects.visible_to(self.conversation.owner_id).select_related("paper")
+        passage = readable.filter(pk=int(ref[1:])).first()
+        if passage is None or ref not in self.returned:
+            return _missing(ref, "this passage was not found by any search of this conversation")
+        paper = passage.paper
+        reference: Reference = {
+            "ref": ref,
+            "kind": "passage",
+            "passage_id": passage.pk,
+            "key": paper.key,
+            "title": paper.title,
+            "basis": passage.basis,
+        }
+        reference |= _words(sentence, [passage.text])
+        names = f"{paper.year or ''} {paper.title} {paper.model_name} {paper.key}"
+        return _Found(reference, f"{passage.text}\n{names}", literature=True)
 
 
-def _missing(ref: str, reason: str) -> Reference:
-    return {"ref": ref, "kind": "missing", "label": ref, "verified": False, "reason": f"Unsupported: {reason}."}
+def _called(call: ToolCall, artifact: Artifact | None, reference: Reference, sentence: str) -> _Found:
+    """A tool call as evidence. What it says of the literature is words, and is checked like a passage; a measurement of
+    an image is opened, not quoted."""
+    said = json.dumps([call.result, artifact.data if artifact else {}], ensure_ascii=False)
+    if call.name not in LITERATURE:
+        return _Found(reference | {"verified": True}, said)
+    lines = [line["text"] for line in call.result.get("statements", [])]
+    lines += [*call.result.get("notes", []), call.result.get("summary", "")]
+    found = _words(sentence, lines)
+    checked = {name: found[name] for name in ("verified", "reason") if name in found}
+    return _Found(reference | checked, said, literature=True)
 
 
-def _returned(passage_id: int, conversation: Conversation) -> bool:
-    """Whether a search of this conversation has shown this passage: a model cannot cite what it was not given."""
-    rows = ToolCall.objects.filter(run__conversation=conversation, name="search_literature", state=ToolCall.DONE)
-    ref = f"p{passage_id}"
-    return any(
-        p.get("ref") == ref for result in rows.values_list("result", flat=True) for p in result.get("passages", [])
-    )
+def _missing(ref: str, reason: str) -> _Found:
+    return _Found({"ref": ref, "kind": "missing", "label": ref, "verified": False, "reason": f"Unsupported: {reason}."})
 
 
-def _passage(passage_id: int, sentence: str, conversation: Conversation) -> Reference:
-    ref = f"p{passage_id}"
-    readable = Passage.objects.visible_to(conversation.owner_id).select_related("paper")
-    passage = readable.filter(pk=passage_id).first()
-    if passage is None or not _returned(passage_id, conversation):
-        return _missing(ref, "this passage was not found by any search of this conversation")
-    places = [(quote, stands_in(quote, passage.text)) for quote in quotes_in(sentence)]
-    quote, place = next((found for found in places if found[1] is None), places[0])
-    if not QUOTED.search(sentence) and len(sentence.split()) < ENOUGH_WORDS:
-        place = None
-    base: Reference = {
-        "ref": ref,
-        "kind": "passage",
-        "passage_id": passage.pk,
-        "key": passage.paper.key,
-        "title": passage.paper.title,
-        "quote": quote,
-        "verified": place is not None,
+def _words(sentence: str, texts: Iterable[str]) -> Reference:
+    """Whether all that the sentence quotes stands in one of the texts: `verified`, with the last quotation's place."""
+    best: Reference = {}
+    for text in texts:
+        places = [(quote, stands_in(quote, text)) for quote in quotes_in(sentence)]
+        quote, place = next((found for found in places if found[1] is None), places[0])
+        if not QUOTED.search(sentence) and len(sentence.split()) < ENOUGH_WORDS:
+            place = None
+        if place is not None:
+            return {"quote": quote, "verified": True, "start": place[0], "end": place[1]}
+        best = best or {"quote": quote, "verified": False}
+    return (best or {"quote": "", "verified": False}) | {
+        "reason": "Unsupported: these words do not stand in the passage."
     }
-    if place is None:
-        return base | {"reason": "Unsupported: these words do not stand in the passage."}
-    return base | {"start": place[0], "end": place[1]}
 
 
 def numbered(text: str, found: list[Reference]) -> str:

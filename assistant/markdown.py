@@ -17,15 +17,17 @@ from markdown_it.renderer import RendererHTML
 from markdown_it.token import Token
 from markdown_it.utils import EnvType, OptionsDict
 
-from assistant.evidence import MARKER
+from assistant.claims import MARKER, sentences
 from assistant.pane import colour_at
 
 HALF_MARKER = re.compile(r"\[(\[([pc][\d.]*\]?)?)?$")  # the last thing a stream has sent may be half a marker
 OPEN, CLOSE = "\ue000", "\ue001"
+BEGIN = "\ue002"  # of words that are unsupported
 PRIVATE_USE = re.compile("[\ue000-\uf8ff]")
 PLACED = re.compile(f"{OPEN}(\\d+){CLOSE}")
+UNSUPPORTED = re.compile(f"{BEGIN}([^{BEGIN}]*?)(?={OPEN}\\d+{CLOSE})")
+TAG = re.compile(r"(<[^>]*>)")
 FENCE = re.compile(r"^ {0,3}(`{3,}|~{3,})")
-SENTENCE_END = re.compile(r"[.!?:]\s+|" + CLOSE + r"[.!?]?\s*")
 
 TAGS = set(
     "p br hr em strong s code pre blockquote ul ol li a table thead tbody tr th td h3 h4 h5 h6".split()  # noqa: SIM905
@@ -67,26 +69,74 @@ def _sanitised(text: str) -> str:
 
 
 def render(
-    text: str, references: Sequence[dict[str, Any]] | None = None, message_id: object = None, live: bool = False
+    text: str,
+    references: Sequence[dict[str, Any]] | None = None,
+    message_id: object = None,
+    live: bool = False,
+    unsupported: Sequence[dict[str, str]] = (),
 ) -> SafeString:
-    """HTML of an answer. `references` says what each marker opens, in order of appearance.
+    """HTML of an answer. `references` says what each marker opens, in order of appearance; `unsupported` holds the
+    sentences without a marker that had needed one ("text", "reason"), in order.
 
     Without references the chips are neutral. `live` hides a marker that is cut in half at the end.
     """
     text = PRIVATE_USE.sub("", text)
     if live:
         text = HALF_MARKER.sub("", text)
-    markers: list[str] = []
-
-    def place(match: re.Match[str]) -> str:
-        markers.append(match["ref"])
-        return f"{OPEN}{len(markers) - 1}{CLOSE}"
-
-    html = _sanitised(MARKER.sub(place, text)).replace(f" {OPEN}", f"\xa0{OPEN}")  # no chip at the start of a line
-    found: list[dict[str, Any] | None] = [_reference(references, i, ref) for i, ref in enumerate(markers)]
-    html = _underline_unsupported(html, found)
-    chips = [_chip(ref, reference, message_id) for ref, reference in zip(markers, found, strict=True)]
+    text, marks = _placed(text, references, unsupported)
+    html = _sanitised(text).replace(f" {OPEN}", f"\xa0{OPEN}")  # no chip at the start of a line
+    html = _underlined(html)
+    chips = [_chip(ref, reference, message_id) for ref, reference in marks]
     return mark_safe(PLACED.sub(lambda match: chips[int(match[1])], html))  # noqa: S308 - sanitised above
+
+
+Mark = tuple[str, dict[str, Any] | None]  # what the marker names, and what it opens
+
+
+def _placed(
+    text: str, references: Sequence[dict[str, Any]] | None, unsupported: Sequence[dict[str, str]]
+) -> tuple[str, list[Mark]]:
+    """The text with private characters where chips go and where unsupported words begin, and what each chip is."""
+    found = list(MARKER.finditer(text))
+    opens = [_reference(references, i, marker["ref"]) for i, marker in enumerate(found)]
+    pieces: list[tuple[int, int, str, Mark | None]] = [
+        (marker.start(), marker.end(), "", (marker["ref"], reference))
+        for marker, reference in zip(found, opens, strict=True)
+    ]
+    wrong = [reference is not None and not reference.get("verified") for reference in opens]
+    pieces += [(at, at, BEGIN, None) for at in _begin(text, wrong)]
+    at = 0
+    for sentence in unsupported:
+        begin = text.find(sentence["text"], at)
+        if begin >= 0:
+            at = begin + len(sentence["text"])
+            pieces.append((begin, begin, BEGIN, None))
+            pieces.append((at, at, "\xa0", ("", {"verified": False, "reason": sentence["reason"]})))
+    return _put(text, sorted(pieces, key=lambda piece: piece[:2]))
+
+
+def _begin(text: str, wrong: Sequence[bool]) -> Iterator[int]:
+    """Where the words begin that an unsupported marker stands behind."""
+    left = iter(wrong)
+    for sentence in sentences(text) if any(wrong) else ():
+        at = sentence.start
+        for marker in MARKER.finditer(sentence.text):
+            between = text[at : sentence.start + marker.start()]
+            if next(left) and between.strip(" \n.,;:()"):
+                yield at
+            at = sentence.start + marker.end()
+
+
+def _put(text: str, pieces: Sequence[tuple[int, int, str, Mark | None]]) -> tuple[str, list[Mark]]:
+    marks: list[Mark] = []
+    placed, done = "", 0
+    for start, end, before, mark in pieces:
+        placed += text[done:start] + before
+        if mark is not None:
+            placed += f"{OPEN}{len(marks)}{CLOSE}"
+            marks.append(mark)
+        done = end
+    return placed + text[done:], marks
 
 
 def _reference(references: Sequence[dict[str, Any]] | None, i: int, ref: str) -> dict[str, Any] | None:
@@ -102,31 +152,16 @@ def _chip(ref: str, reference: dict[str, Any] | None, message_id: object) -> str
     return render_to_string("assistant/chip.html", context).strip()
 
 
-def _underline_unsupported(html: str, references: Sequence[dict[str, Any] | None]) -> str:
-    """Underline the sentence before each unsupported marker, as far back as its own run of text goes.
+def _underlined(html: str) -> str:
+    """Underline what is unsupported up to its chip, run of text by run of text, so that the tags stay in pairs."""
 
-    Never across a tag, so that the tags stay in pairs.
-    """
-    pieces: list[str] = []
-    last = 0
-    for match in PLACED.finditer(html):
-        reference = references[int(match[1])]
-        if reference is None or reference.get("verified", False):
-            continue
-        start = _sentence_start(html, last, match.start())
-        if not PLACED.sub("", html[start : match.start()]).strip():
-            continue
-        pieces += [html[last:start], '<span class="unsupported">', html[start : match.start()], "</span>"]
-        last = match.start()
-    return "".join([*pieces, html[last:]])
+    def underline(sentence: re.Match[str]) -> str:
+        runs = TAG.split(sentence[1])
+        return "".join(
+            run if TAG.fullmatch(run) or not run.strip() else f'<span class="unsupported">{run}</span>' for run in runs
+        )
 
-
-def _sentence_start(html: str, begin: int, end: int) -> int:
-    """Where the sentence that ends at `end` begins, not before the last tag."""
-    begin = max(begin, html.rfind(">", begin, end) + 1)
-    body = html[begin:end].rstrip()
-    ends = [match.end() for match in SENTENCE_END.finditer(body) if match.end() < len(body)]
-    return begin + (ends[-1] if ends else 0)
+    return UNSUPPORTED.sub(underline, html).replace(BEGIN, "")
 
 
 def blocks(text: str) -> Iterator[str]:

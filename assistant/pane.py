@@ -95,7 +95,7 @@ def sources_pane(message: Message | None, n: int | None = None) -> dict[str, Any
 def evidence(message: Message, reference: dict[str, Any]) -> dict[str, Any]:
     """What a reference opens. Each row is looked up within the conversation of the message, whatever the JSON says."""
     if reference["kind"] == "passage":
-        return _passage(reference)
+        return _passage(reference, message.conversation.owner_id)
     calls = ToolCall.objects.filter(run__conversation=message.conversation_id).select_related("report", "run")
     if reference.get("artifact_id"):
         artifact = Artifact.objects.filter(
@@ -106,8 +106,10 @@ def evidence(message: Message, reference: dict[str, Any]) -> dict[str, Any]:
     return {"call": calls.filter(pk=uuid.UUID(reference["tool_call_id"])).first()}
 
 
-def _passage(reference: dict[str, Any]) -> dict[str, Any]:
-    passage = Passage.objects.select_related("paper").filter(pk=reference["passage_id"]).first()
+def _passage(reference: dict[str, Any], reader: int) -> dict[str, Any]:
+    """The passage with its quotation, if the owner of the conversation may read it: JSON is no permission."""
+    readable = Passage.objects.visible_to(reader).select_related("paper")
+    passage = readable.filter(pk=reference["passage_id"]).first()
     if passage is None:
         return {"passage": None}
     start, end = reference.get("start", 0), reference.get("end", 0)

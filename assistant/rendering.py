@@ -18,8 +18,8 @@ from django.utils.safestring import SafeString, mark_safe
 
 from assistant import markdown, pane
 from assistant.chat_setting import ChatSetting
+from assistant.claims import MARKER
 from assistant.events import Step, Text, TextDelta, ToolRequested, Transcript
-from assistant.evidence import MARKER
 from assistant.models import Conversation, Event, Image, Message, Run
 
 UNFINISHED = ("requested", "approval", "running")
@@ -120,7 +120,8 @@ def _finished_parts(run: Run, transcript: Transcript) -> Iterator[str]:
 
 
 def _prose(text: str, references: list[dict[str, Any]], answer: Message | None) -> SafeString:
-    html = markdown.render(text, references, answer.pk if answer else None)
+    unsupported = answer.support.get("unsupported", []) if answer else []
+    html = markdown.render(text, references, answer.pk if answer else None, unsupported=unsupported)
     return format_html('<div class="prose">{}</div>', html)
 
 

@@ -24,6 +24,7 @@ from assistant.evidence import references, resolve
 from assistant.heartbeat import Heartbeat
 from assistant.models import Artifact, Conversation, Image, Message, Report, Run, Superseded, ToolCall
 from assistant.models.runs import lease
+from assistant.support import support
 
 log = logging.getLogger("lightbox.runs")
 
@@ -218,8 +219,9 @@ def _answer(run: Run) -> None:
 
 def _message(run: Run, text: str, note: str = "") -> Message:
     found = references(text, run.conversation)
+    counted = support(text, found, run)
     conversation = Conversation.objects.get(pk=run.conversation_id)
-    return conversation.add(Message.ASSISTANT, text, references=found, note=note)
+    return conversation.add(Message.ASSISTANT, text, references=found, support=counted, note=note)
 
 
 def _end(run: Run, state: str, line: str) -> None:

@@ -37,11 +37,14 @@ from inference.types import Embedder
 
 CAPABILITIES = (
     "I answer from tools only. Add an image (PNG, JPEG or DICOM) and ask me to describe it, to outline the lungs on a "
-    "chest radiograph, or to draft a report; or ask about the literature on vision-language models for medical images, "
-    "by task or by strategy."
+    "chest radiograph, or to draft a report; or ask about the literature on vision-language models for medical images: "
+    "by task or by strategy, about one paper by its name, or for several side by side."
 )
 FINISHED = {"finish_reason": "stop"}
 NEEDS_IMAGE = "This needs an image. Add one (PNG, JPEG or DICOM) and ask again."
+NOT_RECORDED = "not recorded"
+AS_RECORDED = "as recorded"  # above the first column: a table head must not be empty
+ALONE = "Reported by one of them only:"
 NOTHING_FOUND = "The indexed literature holds no passage that answers this, so I give no answer."
 
 
@@ -52,6 +55,12 @@ class Turn:
     request: Request
     asked: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
     results: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
+
+    def instead(self) -> list[tuple[str, dict[str, Any]]]:
+        """What to ask for in place of the calls that were declined."""
+        results = zip(self.asked, self.results, strict=True)
+        declined = [call for call, (_, result) in results if result.get("state") == "declined"]
+        return [other for call, other in self.request.otherwise if call in declined]
 
 
 class Guide(BaseChatModel):
@@ -107,7 +116,7 @@ class Guide(BaseChatModel):
         """Words, or the calls to make next: first what looks at images and papers, then what builds on it."""
         embedder: Embedder | None = self.embedder
         turn = _turn(messages, tools, embedder)
-        for stage in (turn.request.calls, turn.request.afterwards):
+        for stage in (turn.request.calls, turn.instead(), turn.request.afterwards):
             open_calls = [call for call in stage if call not in turn.asked]
             if open_calls:
                 return "", [_call(name, arguments) for name, arguments in open_calls]
@@ -129,7 +138,7 @@ def _turn(messages: list[BaseMessage], tools: list[str], embedder: Embedder | No
     question = messages[last]
     images = question.additional_kwargs.get("images", [])
     asked = str(question.additional_kwargs.get("question", question.text))
-    turn = Turn(understand(asked, images, tools, embedder, _calls_before(messages[:last])))
+    turn = Turn(understand(asked, images, tools, embedder, *_before(messages[:last])))
     results = {m.tool_call_id: str(m.content) for m in messages[last:] if isinstance(m, ToolMessage)}
     for message in messages[last:]:
         for call in message.tool_calls if isinstance(message, AIMessage) else []:
@@ -138,11 +147,21 @@ def _turn(messages: list[BaseMessage], tools: list[str], embedder: Embedder | No
     return turn
 
 
-def _calls_before(messages: list[BaseMessage]) -> list[tuple[str, dict[str, Any]]]:
-    """The calls that were made for the question before."""
+def _before(messages: list[BaseMessage]) -> tuple[list[tuple[str, dict[str, Any]]], list[str]]:
+    """The calls that were made for the question before, and the keys of the papers that they showed, in order."""
     start = max((i for i, m in enumerate(messages) if isinstance(m, HumanMessage)), default=0)
-    answers = [m for m in messages[start:] if isinstance(m, AIMessage)]
-    return [(call["name"], call["args"]) for message in answers for call in message.tool_calls]
+    asked = [call for m in messages[start:] if isinstance(m, AIMessage) for call in m.tool_calls]
+    results = {m.tool_call_id: _result(str(m.content)) for m in messages[start:] if isinstance(m, ToolMessage)}
+    shown = [key for call in asked for key in _shown(call["args"], results.get(call["id"] or "", {}))]
+    return [(call["name"], call["args"]) for call in asked], list(dict.fromkeys(shown))
+
+
+def _shown(arguments: dict[str, Any], result: dict[str, Any]) -> list[str]:
+    """The papers that a call has shown, by key; one that was read and had no answer by the name it was asked by."""
+    if result.get("state") != "done":
+        return []
+    found = result.get("table", {}).get("keys") or [p.get("key", "") for p in result.get("passages", [])]
+    return [key for key in found or [arguments.get("paper", "")] if key]
 
 
 def _result(text: str) -> dict[str, Any]:
@@ -163,9 +182,8 @@ def _answer(turn: Turn) -> str:
 def _paragraph(name: str, result: dict[str, Any]) -> str:
     if result.get("state") != "done":
         return str(result.get("reason", "This tool gave no result."))
-    if name == "search_literature":
-        return _literature(result)
-    return " ".join(_sentences(result))
+    write = {"search_literature": _literature, "read_paper": _read, "compare_papers": _compared}.get(name)
+    return write(result) if write else " ".join(_sentences(result))
 
 
 def _sentences(result: dict[str, Any]) -> list[str]:
@@ -186,9 +204,60 @@ def _literature(result: dict[str, Any]) -> str:
 
 
 def _item(passage: dict[str, Any]) -> str:
-    by = ", ".join(str(part) for part in (passage.get("byline"), passage.get("year")) if part)
-    return f"- **{_plain(passage['name'])}** ({by}): “{passage['quote']}” [[{passage['ref']}]]"
+    quote = _plain(_straight(passage["quote"]))
+    return f"- **{_plain(passage['name'])}** ({_by(passage)}): “{quote}” [[{passage['ref']}]]"
+
+
+def _by(passage: dict[str, Any]) -> str:
+    return ", ".join(str(part) for part in (passage.get("byline"), passage.get("year")) if part)
+
+
+def _read(result: dict[str, Any]) -> str:
+    """One paper: its sentences as a list, then what is not recorded and what they rest on."""
+    return "\n\n".join([*_listed(result.get("statements", [])), *result.get("notes", [])])
+
+
+def _compared(result: dict[str, Any]) -> str:
+    """What each paper is, the table, the numbers that stand alone, and what is not recorded."""
+    said = result.get("statements", [])
+    first = next((i for i, statement in enumerate(said) if statement.get("in_table")), len(said))
+    beside = [statement for statement in said[first:] if not statement.get("in_table")]
+    parts = [*_listed(said[1:first]), *(_table(result.get("table", {}), said[0]) if said else [])]
+    alone = ["\n\n".join([ALONE, *_listed(beside)])] if beside else []
+    return "\n\n".join([*parts, *alone, *result.get("notes", [])])
+
+
+def _listed(statements: list[dict[str, Any]]) -> list[str]:
+    return ["\n".join(f"- {_plain(said['text'])} [[{said['ref']}]]" for said in statements)] if statements else []
+
+
+def _table(table: dict[str, Any], said: dict[str, Any]) -> list[str]:
+    """The cells as Markdown, a column for each paper; each value with the marker of what it stands on."""
+    if not table.get("rows"):
+        return []
+    lines = [[AS_RECORDED, *map(_cell, table["columns"])], ["---"] * (len(table["columns"]) + 1)]
+    lines += [[_cell(row["title"]), *map(_values, row["cells"])] for row in table["rows"]]
+    return [f"{said['text']} [[{said['ref']}]]", "\n".join(f"| {' | '.join(line)} |" for line in lines)]
+
+
+def _values(values: list[dict[str, str]]) -> str:
+    return "; ".join(map(_value, values)) or NOT_RECORDED
+
+
+def _value(value: dict[str, str]) -> str:
+    """The words that stand in the source, in quotation marks, and behind them what is remarked on them."""
+    remark = _cell(value["text"].removeprefix(value["quote"]))
+    return f"“{_cell(_straight(value['quote']))}” {remark} [[{value['ref']}]]".replace("  ", " ")
+
+
+def _cell(text: str) -> str:
+    return " ".join(_plain(text).replace("|", "\\|").split())
+
+
+def _straight(text: str) -> str:
+    """Quotation marks that do not end the quotation they stand in."""
+    return text.replace("“", '"').replace("”", '"')
 
 
 def _plain(text: str) -> str:
-    return re.sub(r"([*_`\[\]])", r"\\\1", text)
+    return re.sub(r"([\\*_`\[\]<>~])", r"\\\1", text)

@@ -4,6 +4,8 @@ import re
 from dataclasses import dataclass, field
 from typing import Any
 
+from inference import named
+from inference.named import MODEL_NAME
 from inference.types import Embedder
 
 Call = tuple[str, dict[str, Any]]
@@ -41,11 +43,6 @@ LITERATURE = re.compile(
     r"in (?:19|20)\d\d|research|(?:vision|large|visual)[- ]language|(?:foundation|language) models?|"
     r"segment anything)\b",
     re.I,
-)
-# Names of models: two capitals and a small letter (MedCLIP, BioViL, LLaVA-Med), or one of the few in capitals only.
-MODEL_NAME = re.compile(
-    r"(?<![\w-])(?!X-?[Rr]ay|[A-Z]{1,9}s\b)(?=[\w-]{0,30}[a-z])(?:[\w-]{0,30}?[A-Z]){2}|\b(?:CLIP|SAM|BLIP|BERT|GPT|DINO|ALIGN)\b|"
-    r"\b(?:VLM|LLM)s?\b"
 )
 REPORT = re.compile(
     r"\b(?:draft|write|create|make|prepare|compose|generate|produce|give)\b[^.?!]{0,80}\breport\b(?! generation)|"
@@ -109,10 +106,12 @@ SIMILAR = 0.5  # cosine below which an example is no evidence
 
 @dataclass(slots=True)
 class Request:
-    """Calls to make at once, calls that build on their results, and whether an image is missing."""
+    """Calls to make at once, calls that build on their results, what to ask for instead of one that is declined (by a
+    tool that knows which papers there are), and whether an image is missing."""
 
     calls: list[Call] = field(default_factory=list)
     afterwards: list[Call] = field(default_factory=list)
+    otherwise: list[tuple[Call, Call]] = field(default_factory=list)
     needs_image: bool = False
 
     def add(self, name: str, arguments: dict[str, Any]) -> None:
@@ -126,10 +125,13 @@ def understand(
     tools: list[str],
     embedder: Embedder | None,
     before: list[Call] | None = None,
+    papers: list[str] | None = None,
 ) -> Request:
     """The calls that a request needs, among `tools`. `images`: {"name", "attached"} of the conversation, in order.
-    `before`: the calls for the question before this one, which "and img2?" asks for again."""
+    `before`: the calls for the question before this one, which "and img2?" asks for again; `papers`: the keys of those
+    that its answer showed, which "the second one" means."""
     request = Request()
+    known = papers or [] if not images else []  # beside an image, "it" and "the first" may mean that
     if again := _again(text, before or []):
         request.calls = [call for call in again if call[0] in tools]
         return request
@@ -137,12 +139,36 @@ def understand(
     attached = any(image.get("attached") for image in images)
     for clause in _clauses(text, bool(targets)):
         _clause(request, clause, targets, attached, embedder)
+    _name_papers(request, tools, known)
     if attached and not request.calls and not request.afterwards:
         for target in targets:
             request.add("describe_image", {"image": target})
     request.calls = [call for call in request.calls if call[0] in tools]
     request.afterwards = [call for call in request.afterwards if call[0] in tools]
     return request
+
+
+def _name_papers(request: Request, tools: list[str], papers: list[str]) -> None:
+    """Where a question is about papers by name, these are read or compared, and searched for if there are none such."""
+    calls: list[Call] = []
+    for call in request.calls:
+        instead = _by_name(call[1]["query"], papers) if call[0] == "search_literature" else None
+        if instead and instead[0] in tools:
+            request.otherwise.append((instead, call))
+            call = instead
+        if call not in calls:
+            calls.append(call)
+    request.calls = calls
+
+
+def _by_name(clause: str, papers: list[str]) -> Call | None:
+    """The call for a clause that names papers, or means those of the last answer."""
+    names = named.compared(clause) or named.meant(clause, papers)
+    if len(names) > 1:
+        return "compare_papers", {"papers": names}
+    if name := (names[0] if names else named.read(clause)):
+        return "read_paper", {"paper": name, "question": clause}
+    return None
 
 
 def _clauses(text: str, has_image: bool) -> list[str]:

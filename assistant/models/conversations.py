@@ -93,7 +93,10 @@ def title_of(text: str) -> str:
 
 
 class Message(models.Model):
-    """One turn. The text of an answer keeps its evidence markers; `references` says what each one opens, in order."""
+    """One turn. The text of an answer keeps its evidence markers; `references` says what each one opens, in order.
+
+    `support` of an answer about the literature counts its sentences (`assistant.support`); of others it is empty.
+    """
 
     USER, ASSISTANT = "user", "assistant"
 
@@ -104,6 +107,7 @@ class Message(models.Model):
     text = models.TextField(blank=True)
     images = models.ManyToManyField(Image, blank=True, related_name="messages")
     references = models.JSONField(default=list, blank=True)
+    support = models.JSONField(default=dict, blank=True)
     note = models.CharField(max_length=300, blank=True, help_text="why the answer is not whole, if it is not")
     created_at = models.DateTimeField(auto_now_add=True)
 

@@ -21,6 +21,8 @@ STEP_NAMES = {
     "classify": "Classify",
     "ask_image": "Ask about image",
     "search_literature": "Search literature",
+    "read_paper": "Read paper",
+    "compare_papers": "Compare papers",
     "draft_report": "Draft report",
 }
 STATE_WORDS = {"requested": "waiting", "approval": "asks for your approval", "running": "running"}
@@ -66,6 +68,12 @@ def arguments_line(arguments: dict[str, Any]) -> str:
 
 
 @register.filter
+def in_words(value: Any) -> str:
+    """An argument of a call for people: a list as its items."""
+    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+
+
+@register.filter
 def by_day(conversations: Iterable[Conversation]) -> list[tuple[str, list[Conversation]]]:
     """Today, Yesterday, Last week, Earlier; those that are empty are left out."""
     today = timezone.localdate()
@@ -91,4 +99,5 @@ def upload_limit() -> int:
 @register.filter
 def answer_html(message: Message) -> SafeString:
     """The text of an answer with its chips."""
-    return markdown.render(message.text, message.references, message.pk)
+    unsupported = message.support.get("unsupported", [])
+    return markdown.render(message.text, message.references, message.pk, unsupported=unsupported)

@@ -9,7 +9,16 @@ from pydantic import ValidationError
 
 from assistant.events import storable
 from assistant.models import ToolCall
-from assistant.tools import ask_image, classify, describe_image, draft_report, search_literature, segment
+from assistant.tools import (
+    ask_image,
+    classify,
+    compare_papers,
+    describe_image,
+    draft_report,
+    read_paper,
+    search_literature,
+    segment,
+)
 from assistant.tools.base import Context, Declined, NewArtifact, Tool, ToolResult
 from inference.errors import BadInput, InferenceError
 
@@ -23,6 +32,8 @@ TOOLS: dict[str, Tool] = {
         classify.TOOL,
         ask_image.TOOL,
         search_literature.TOOL,
+        read_paper.TOOL,
+        compare_papers.TOOL,
         draft_report.TOOL,
     )
 }
@@ -95,6 +106,7 @@ def _done(result: ToolResult) -> Outcome:
             "statements": [s.as_dict() for s in result.statements],
             "notes": result.notes,
             "passages": result.passages,
+            "table": result.table,
             "answerable": result.answerable,
         }
     )
@@ -107,5 +119,5 @@ def _ended(state: str, line: str) -> Outcome:
 
 
 def _for_model(kept: dict[str, Any]) -> str:
-    told = {name: value for name, value in kept.items() if value not in ([], "")}
+    told = {name: value for name, value in kept.items() if value not in ([], "", {})}
     return json.dumps({"state": "done", **told}, ensure_ascii=False)

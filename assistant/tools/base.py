@@ -35,13 +35,17 @@ class ImageArguments(Arguments):
 
 @dataclass(frozen=True, slots=True)
 class Statement:
-    """A sentence and the evidence it stands on: `c3` (this call), `c3.1` (its first artifact) or `p12` (a passage)."""
+    """A sentence and the evidence it stands on: `c3` (this call), `c3.1` (its first artifact) or `p12` (a passage).
+
+    `in_table`: a cell of the result's table says the same.
+    """
 
     text: str
     ref: str
+    in_table: bool = False
 
-    def as_dict(self) -> dict[str, str]:
-        return {"text": self.text, "ref": self.ref}
+    def as_dict(self) -> dict[str, Any]:
+        return {"text": self.text, "ref": self.ref} | ({"in_table": True} if self.in_table else {})
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +69,7 @@ class ToolResult:
     notes: list[str] = field(default_factory=list)
     artifacts: list[NewArtifact] = field(default_factory=list)
     passages: list[dict[str, Any]] = field(default_factory=list)
+    table: dict[str, Any] = field(default_factory=dict)
     answerable: bool = True
 
 

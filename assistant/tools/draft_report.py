@@ -17,6 +17,8 @@ SECTION_OF = {
     "classify": FINDINGS,
     "ask_image": FINDINGS,
     "search_literature": LITERATURE,
+    "read_paper": LITERATURE,
+    "compare_papers": LITERATURE,
 }
 TRAINED = ("classify", "ask_image")
 

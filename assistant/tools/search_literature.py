@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import Field
 
 from assistant.tools.base import Arguments, Context, Statement, Tool, ToolResult
+from assistant.tools.which_paper import as_source, quoted
 
 if TYPE_CHECKING:
     from corpus.results import Facets, PassageHit, SearchResult
@@ -37,26 +38,12 @@ def _facets(arguments: SearchArguments) -> "Facets":
     )
 
 
-def _passage(hit: "PassageHit") -> dict[str, Any]:
-    paper = hit.passage.paper
-    return {
-        "ref": f"p{hit.passage.pk}",
-        "key": paper.key,
-        "title": paper.title,
-        "name": paper.name,
-        "byline": paper.byline,
-        "year": paper.year,
-        "text": hit.passage.text,
-        "quote": hit.best_sentence,
-    }
-
-
 def _best_per_paper(hits: list["PassageHit"], papers: list[int]) -> list[dict[str, Any]]:
     """One passage a paper, in the order of the papers."""
     best: dict[int, PassageHit] = {}
     for hit in hits:
         best.setdefault(hit.passage.paper_id, hit)
-    return [_passage(best[paper]) for paper in papers if paper in best]
+    return [as_source(best[paper].passage, best[paper].best_sentence) for paper in papers if paper in best]
 
 
 def _words(value: Any) -> str:
@@ -78,7 +65,7 @@ def run(context: Context, arguments: SearchArguments) -> ToolResult:
         summary=f"{len(passages)} papers" + (f" ({stated})" if stated else "")
         if passages
         else "nothing that answers this",
-        statements=[Statement(f"{p['name']} ({p['year']}): “{p['quote']}”", p["ref"]) for p in passages],
+        statements=[Statement(f"{p['name']} ({p['year']}): {quoted(p['quote'])}", p["ref"]) for p in passages],
         notes=[found.reason] if not found.answerable and found.reason else [],
         passages=passages,
         answerable=found.answerable and bool(passages),

@@ -277,6 +277,11 @@ class Passage(models.Model):
         return f"{self.paper.get_absolute_url()}#p{self.pk}"
 
     @property
+    def is_ours(self) -> bool:
+        """True for words of ours about the paper, False for the paper's own."""
+        return self.kind in (self.Kind.ANNOTATION, self.Kind.RESULTS)
+
+    @property
     def basis(self) -> str:
         """What a citation of this passage rests on, for people: whose words they are, and from where."""
         if self.kind == self.Kind.FULL_TEXT:

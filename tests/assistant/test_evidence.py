@@ -197,8 +197,9 @@ def test_what_does_not_exist_is_unsupported(searched: Conversation, ref: str) ->
 
 def test_a_call_and_its_results_open(searched: Conversation) -> None:
     call = ToolCall.objects.get()
+    ToolCall.objects.update(name="segment")
     mask = Artifact.objects.create(tool_call=call, number=1, kind="mask", label="right lung")
-    whole, part = references("The search [[c1]] and the lung [[c1.1]].", searched)
+    whole, part = references("The image [[c1]] and the lung [[c1.1]].", searched)
     assert (whole["kind"], whole["tool_call_id"], whole["verified"]) == ("call", str(call.pk), True)
     assert (part["kind"], part["label"], part["artifact_id"]) == ("mask", "right lung", str(mask.pk))
 
