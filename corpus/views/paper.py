@@ -27,7 +27,7 @@ def paper(request: HttpRequest, key: str) -> HttpResponse:
         "paper": found,
         "annotation": [p for p in passages if p.current and p.kind == Passage.Kind.ANNOTATION],
         "facts": [p for p in passages if p.current and p.kind == Passage.Kind.RESULTS],
-        "retired": [p for p in passages if not p.current],
+        "retired": [p for p in passages if not p.current and p.kind != Passage.Kind.FULL_TEXT],
         "labels": _labels(found),
     }
     return render(request, "corpus/paper.html", context)

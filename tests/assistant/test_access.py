@@ -16,7 +16,8 @@ from django.urls import URLPattern, URLResolver, get_resolver, reverse
 
 from assistant import runs, uploads
 from assistant.models import ApiToken, Artifact, Conversation, Report, Run
-from corpus.models import Paper
+from corpus.documents import shelf
+from corpus.models import Paper, PaperFile
 
 pytestmark = pytest.mark.django_db(transaction=True)
 RADIOGRAPH = Path(data_store.__file__).parent / "data" / "RG1_UNCR.dcm"
@@ -52,6 +53,8 @@ class World:
     run: Run
     report: Report
     paper: Paper
+    private: Paper
+    pdf: PaperFile
 
     @property
     def mask(self) -> Artifact:
@@ -76,6 +79,10 @@ def mask(world: World) -> list[Any]:
 
 def report(world: World) -> list[Any]:
     return [world.report.pk]
+
+
+def pdf(world: World) -> list[Any]:
+    return [world.pdf.pk]
 
 
 NOBODY: Callable[[World], list[Any]] = lambda _: []  # noqa: E731
@@ -113,6 +120,12 @@ ADDRESSES: dict[str, Address] = {
     "readyz": Address(statuses=(503, 503, 503, 503)),
     "corpus:browse": Address(),
     "corpus:paper": Address(lambda w: [w.paper.key]),
+    "corpus:new-paper": Address(statuses=(302, 422, 422, 422), method="POST"),
+    "corpus:paper-files": Address(lambda w: [w.paper.key], (302, 422, 422, 422), method="POST"),
+    "corpus:paper-details": own(lambda w: [w.private.key]),
+    "corpus:file": own(pdf),
+    "corpus:file-pdf": own(pdf),
+    "corpus:file-remove": own(pdf, 302, method="POST"),
     "api:openapi-view": Address(),
     "api:openapi-json": Address(),
     "api:create_image": Address(statuses=(401, 422, 422, 422), method="POST", token=True),
@@ -150,7 +163,9 @@ def world(alice: User, eager_celery: Any) -> World:
     first.refresh_from_db()
     paper = Paper.objects.create(key="a2024b", title="A paper", year=2024, annotation="Words.", evidence="abstract")
     conversation.refresh_from_db()
-    return World(conversation, first, Report.objects.get(), paper)
+    private = Paper.objects.create(owner=alice, key="c2024d", title="A paper of her own")
+    pdf = shelf.add(paper, alice.pk, SimpleUploadedFile("a.pdf", b"%PDF-1.7"))
+    return World(conversation, first, Report.objects.get(), paper, private, pdf)
 
 
 def asked(world: World, name: str, user: User | None) -> int:
@@ -180,7 +195,7 @@ def _status(response: Any) -> int:
 
 def test_each_address_opens_to_whom_it_should(world: World, alice: User, bob: User, staff: User):
     wrong = []
-    last = {"chat-delete": 1, "run-cancel": 0}
+    last = {"chat-delete": 1, "run-cancel": 0, "corpus:file-remove": 0}
     for name in sorted(ADDRESSES, key=lambda n: last.get(n, -1)):
         for who, user, expected in zip(
             ("anonymous", "stranger", "staff", "owner"),
