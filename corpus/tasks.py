@@ -45,8 +45,8 @@ def read_waiting() -> None:
     """Sends the PDFs again whose reading was lost on the way."""
     from corpus.documents import shelf
 
-    for pk in shelf.waiting():
-        read_file.apply_async((pk,), queue=LIBRARY)
+    for pk in shelf.waiting():  # a queue that is only behind lets these expire, and comes to the first ones
+        read_file.apply_async((pk,), queue=LIBRARY, expires=50)
 
 
 @shared_task(name=REFRESH)

@@ -158,8 +158,9 @@ def _text_of(row: Sequence[Run]) -> str:
     return " ".join(_text(run.words) for run in sorted(row, key=lambda run: run.x0))
 
 
-def _alias(side: str, row: Sequence[Run]) -> tuple[str, str]:
-    return side, re.sub(r"\d+", "#", _text_of(row).casefold())
+def _alias(side: str, row: Sequence[Run]) -> tuple[str, str, int]:
+    """Equal for a running head on several pages; a title that is repeated in the head is larger than it."""
+    return side, re.sub(r"\d+", "#", _text_of(row).casefold()), round(row[0].main.size)
 
 
 # Columns

@@ -28,7 +28,7 @@ log = logging.getLogger("lightbox.corpus")
 LIMIT = 50 * 1024 * 1024  # bytes of one PDF
 FROM_TEXT = "full text"  # the source of a citation
 PATIENCE = timedelta(minutes=2)  # after which a file that nobody has read is given to a worker again
-GIVE_UP = timedelta(hours=1)
+GIVE_UP = timedelta(hours=6)  # longer than a queue is behind, short of trying a file for ever that kills its worker
 GIVEN_UP = "Reading this PDF was interrupted again and again. Remove it and upload it once more."
 UNSTORABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff]")
 EMPTY, NOT_PDF = "This file is empty.", "This is not a PDF file."
@@ -189,7 +189,7 @@ def remove(file: PaperFile) -> None:
 
 def waiting() -> list[str]:
     """The keys of files that should have been read by now: their task was lost with a worker or the queue. One that
-    nobody managed to read for an hour is given up, and says so."""
+    nobody managed to read for hours is given up, and says so."""
     unread = PaperFile.objects.filter(pages=0, note="").exclude(file="")
     unread.filter(added_at__lt=timezone.now() - GIVE_UP).update(note=GIVEN_UP)
     return [str(pk) for pk in unread.filter(added_at__lt=timezone.now() - PATIENCE).values_list("pk", flat=True)]

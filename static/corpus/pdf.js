@@ -58,7 +58,7 @@ async function show(wanted, { reveal = false } = {}) {
   const viewport = fitted(page);
   await Promise.all([draw(page, viewport), write(page, viewport)]);
   if (mine !== turn) return;
-  const found = quotes.length ? mark(textLayer, quotes) : [];
+  const found = isCited(number) ? mark(textLayer, quotes) : [];
   told(found.length > 0);
   if (reveal) (found[0] ?? stage).scrollIntoView({ block: found.length ? "center" : "nearest", inline: "nearest" });
 }
@@ -91,12 +91,16 @@ async function write(page, viewport) {
   await words.render();
 }
 
+// A passage may go on on the next page; elsewhere the same words are not what was cited.
+const cited = Number(viewer.dataset.cited);
+const isCited = (page) => quotes.length > 0 && (page === cited || page === cited + 1);
+
 function told(marked) {
   field.value = number;
   button("previous").disabled = number <= 1;
   button("next").disabled = number >= file.numPages;
-  const cited = number === Number(viewer.dataset.cited) && quotes.length > 0;
-  say(`Page ${number} of ${file.numPages}${marked ? ", the cited words are marked" : cited ? "; the cited words could not be found on it" : ""}`);
+  const found = marked ? ", the cited words are marked" : "; the cited words could not be found on it";
+  say(`Page ${number} of ${file.numPages}${marked || number === cited ? found : ""}`);
   const address = new URL(location.href);
   address.searchParams.set("page", number);
   history.replaceState(history.state, "", address);
@@ -117,7 +121,7 @@ function resize(step) {
 const actions = {
   previous: () => number > 1 && turnTo(number - 1),
   next: () => number < file.numPages && turnTo(number + 1),
-  cited: () => turnTo(Number(viewer.dataset.cited), { reveal: true }),
+  cited: () => turnTo(cited, { reveal: true }),
   smaller: () => resize(-1),
   larger: () => resize(1),
   fit: () => ((zoom = 1), turnTo(number)),
@@ -150,4 +154,5 @@ new ResizeObserver(() => {
   if (!first) later = setTimeout(() => turnTo(number), 150);
 }).observe(stage);
 
+viewer.querySelector(".pdf-unscripted").hidden = true;
 open().catch(failed);

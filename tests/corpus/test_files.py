@@ -320,7 +320,7 @@ def test_without_script_there_is_the_download_and_the_words_of_the_page(
     file: PaperFile, alice: User, client_of: ClientOf
 ) -> None:
     page = text(client_of(alice).get(file.get_absolute_url() + "?page=2"))
-    plain = page.split("<noscript>")[-1].split("</noscript>")[0]
+    plain = page.split("pdf-unscripted")[1].split("</section>")[0]
     assert "Download the PDF" in plain
     assert "The study has limitations." in plain
     assert papers.ABSTRACT not in plain

@@ -74,6 +74,11 @@ def test_running_heads_and_page_numbers_are_gone(tmp_path: Path):
     assert not {"- 1 -", "- 2 -", "1", "2"} & set(text.splitlines())
 
 
+def test_a_title_that_is_repeated_in_the_running_head_stays(tmp_path: Path):
+    paper = papers.paper(title="Sentences and Regions", head="Sentences and Regions")
+    assert read(tmp_path, paper).text.splitlines().count("Sentences and Regions") == 1
+
+
 def test_headings_part_the_text(tmp_path: Path):
     document = read(tmp_path, papers.paper())
     assert [section.name for section in document.sections if section.name] == SECTIONS

@@ -244,12 +244,12 @@ def test_a_file_removed_while_it_is_read_stays_removed(paper: Paper, alice: User
     assert not passages(file)
 
 
-def test_files_whose_task_was_lost_are_sent_again_and_given_up_after_an_hour(paper: Paper, alice: User, bob: User):
+def test_files_whose_task_was_lost_are_sent_again_and_given_up_after_hours(paper: Paper, alice: User, bob: User):
     file, late = shelf.add(paper, alice.pk, upload()), shelf.add(paper, bob.pk, upload())
     assert shelf.waiting() == []
     now = timezone.now()
     PaperFile.objects.filter(pk=file.pk).update(added_at=now - timedelta(minutes=5))
-    PaperFile.objects.filter(pk=late.pk).update(added_at=now - timedelta(hours=2))
+    PaperFile.objects.filter(pk=late.pk).update(added_at=now - timedelta(hours=7))
     assert shelf.waiting() == [str(file.pk)]
     late.refresh_from_db()
     assert late.note == shelf.GIVEN_UP
