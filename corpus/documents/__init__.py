@@ -8,4 +8,6 @@ details    title, authors, year and identifiers from the first page
 references the entries of a reference list, and which papers of the collection they are
 passages   the text to passages
 shelf      files in the database: added, read, removed
+newcomers  a paper from nothing but its PDF; `forms` corrects what was read
+queue      work sent to the library worker, from processes that must not load what does it
 """
