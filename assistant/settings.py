@@ -191,7 +191,8 @@ CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_BROKER_TRANSPORT_OPTIONS = {"socket_connect_timeout": 3, "socket_timeout": 5}
 CELERY_TIMEZONE = TIME_ZONE
 CELERY_BEAT_SCHEDULE = {
-    "sweep": {"task": "assistant.sweep", "schedule": SWEEP_EVERY, "options": {"queue": "agent", "expires": 30}}
+    "sweep": {"task": "assistant.sweep", "schedule": SWEEP_EVERY, "options": {"queue": "agent", "expires": 30}},
+    "read-waiting": {"task": "corpus.read_waiting", "schedule": 60.0, "options": {"queue": "library", "expires": 50}},
 }
 
 LOGGING = {

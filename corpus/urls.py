@@ -1,9 +1,10 @@
 from django.urls import path
 
-from corpus.views import browse, compare, exports, matrix, notes, paper, related_work, searches, selection
+from corpus.views import browse, compare, exports, files, matrix, notes, paper, related_work, searches, selection
 
 app_name = "corpus"
 
+# A citation key may be any word, so what has an address of its own stands before it.
 urlpatterns = [
     path("", browse.browse, name="browse"),
     path("selection/", selection.selection, name="selection"),
@@ -24,8 +25,14 @@ urlpatterns = [
     path("matrix/", matrix.matrix, name="matrix"),
     path("matrix.csv", matrix.matrix_csv, name="matrix-csv"),
     path("matrix.svg", matrix.matrix_svg, name="matrix-svg"),
+    path("library/pdf/", files.new_paper, name="new-paper"),
+    path("files/<uuid:file_id>/", files.file, name="file"),
+    path("files/<uuid:file_id>/paper.pdf", files.pdf, name="file-pdf"),
+    path("files/<uuid:file_id>/remove/", files.remove, name="file-remove"),
     path("<str:key>/", paper.paper, name="paper"),
     path("<str:key>/labels/", paper.labels, name="paper-labels"),
     path("<str:key>/notes/", notes.add, name="note-add"),
     path("<str:key>/notes/<int:pk>/delete/", notes.delete, name="note-delete"),
+    path("<str:key>/file/", files.paper_files, name="paper-files"),
+    path("<str:key>/details/", files.paper_details, name="paper-details"),
 ]

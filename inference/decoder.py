@@ -1,24 +1,16 @@
 """The disposable child of `inference.decode`: `python -m inference.decoder '{"source": ..., "folder": ..., ...}'`.
 
-It limits itself before importing anything heavy, decides what the file is by its content, writes the preview and the
-pixels into the folder, and prints one line of JSON: `{"decoded": {...}}`, or `{"error": "BadInput", "message": ...}`.
-It ends with status 0 in both cases; any other ending is a crash, which the parent explains.
+It decides what the file is by its content, and writes the preview and the pixels into the folder.
 """
 
 from __future__ import annotations
 
-import errno
-import json
-import os
-import resource
-import signal
-import sys
-import traceback
 import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from inference.errors import BadInput, Exhausted, InferenceError
+from inference import disposable
+from inference.errors import BadInput, Exhausted
 
 if TYPE_CHECKING:
     import numpy as np
@@ -36,8 +28,6 @@ DAMAGED = "This {kind} file cannot be read: it is damaged or incomplete. Export 
 TOO_BIG = "This file is {size:.1f} MB; at most {limit:g} MB are read."
 TOO_MANY_PIXELS = "This image claims {columns} x {rows} pixels; at most {limit:g} megapixels are read."
 NO_PIXELS = "This image has no pixels: it claims {columns} x {rows}."
-NO_MEMORY = "Reading this file needs more memory than is allowed here, so it was stopped. Send a smaller file."
-NO_DISK = "The decoded image does not fit on the disk or is larger than allowed, so it was not kept."
 APNG = "This is an animated PNG; only its first picture is shown."
 DEEP_COLOUR = "This PNG has 16 bits a colour; 8 are kept."
 
@@ -60,58 +50,21 @@ LOOKS_LIKE = (
 
 
 def main() -> None:
-    """Read the request from the command line, decode, answer on the real standard output."""
-    request = json.loads(sys.argv[1])
+    """Read the request from the command line, decode, answer."""
     kind: Kind | None = None
-    restrict(request["limits"])
-    # Native libraries may print; only our line may reach the parent.
-    answer = os.fdopen(os.dup(1), "w")
-    os.dup2(2, 1)
-    try:
+
+    def work(request: dict[str, Any]) -> dict[str, Any]:
+        nonlocal kind
         source, limits = Path(request["source"]), _limits(request["limits"])
         kind = recognise(source, limits)
-        decoded = read(kind, source, Path(request["folder"]), limits)
-        line = json.dumps({"decoded": decoded.as_dict()}, allow_nan=False)
-    # A process boundary: whatever goes wrong, native panics (BaseException) included, must leave as one line.
-    except BaseException as error:
-        traceback.print_exc()
-        refusal = translate(error, kind)
-        line = json.dumps({"error": type(refusal).__name__, "message": str(refusal)})
-    answer.write(line + "\n")
-    answer.flush()
-    # No finalisers: a library that corrupted its heap must not turn a good answer into a crash at exit.
-    os._exit(0)
+        return read(kind, source, Path(request["folder"]), limits).as_dict()
+
+    disposable.answer(work, lambda: damaged(kind))
 
 
-def restrict(limits: dict[str, Any]) -> None:
-    """Bound this process for good: address space, CPU, output size, no core file, and an end even if orphaned."""
-    wanted = {
-        resource.RLIMIT_AS: limits["memory"],
-        resource.RLIMIT_CPU: limits["cpu_s"],
-        resource.RLIMIT_FSIZE: limits["file_bytes"],
-        resource.RLIMIT_CORE: 0,
-    }
-    for kind, value in wanted.items():
-        hard = resource.getrlimit(kind)[1]
-        bound = value if hard == resource.RLIM_INFINITY else min(value, hard)
-        try:
-            resource.setrlimit(kind, (bound, bound))
-        except (ValueError, OSError):  # macOS has no RLIMIT_AS
-            pass
-    signal.alarm(int(limits["wall_s"]) + 2)
-    warnings.simplefilter("ignore")
-
-
-def translate(error: BaseException, kind: Kind | None) -> InferenceError:
-    """The InferenceError that any failure in this process amounts to."""
-    if isinstance(error, InferenceError):
-        return error
-    if isinstance(error, MemoryError):
-        return Exhausted(NO_MEMORY)
-    if isinstance(error, OSError) and error.errno in (errno.EFBIG, errno.ENOSPC, errno.EDQUOT):
-        return Exhausted(NO_DISK)
-    name = {"png": "PNG", "jpeg": "JPEG", "dicom": "DICOM", None: "image"}[kind]
-    return BadInput(DAMAGED.format(kind=name))
+def damaged(kind: Kind | None) -> str:
+    """The sentence about a file that its library could not read."""
+    return DAMAGED.format(kind={"png": "PNG", "jpeg": "JPEG", "dicom": "DICOM", None: "image"}[kind])
 
 
 def recognise(source: Path, limits: Limits) -> Kind:

@@ -6,8 +6,10 @@ import uuid
 from typing import TypeVar
 
 from django.conf import settings
-from django.db import models
+from django.db import models, transaction
 from django.db.models import Q
+from django.db.models.signals import post_delete
+from django.dispatch import receiver
 from django.urls import reverse
 
 from corpus.models.papers import Paper
@@ -31,7 +33,7 @@ class PaperFile(models.Model):
     """The PDF of a paper, and the text in it. `owner` null: shared by staff.
 
     `text` is what the passages of this file count their characters in; `page_starts` holds the offset at which each
-    page begins. A scanned PDF has an empty text.
+    page begins. A scanned PDF has an empty text. A removed one has no `file` any more, and no text.
     """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
@@ -56,6 +58,28 @@ class PaperFile(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+    def get_absolute_url(self) -> str:
+        """The page that shows it."""
+        return reverse("corpus:file", args=[self.pk])
+
+    @property
+    def is_there(self) -> bool:
+        """False once the PDF was removed: then the row stays for what old answers cite."""
+        return bool(self.file)
+
+    @property
+    def is_being_read(self) -> bool:
+        """True until a worker has read it, or has said in `note` why it could not."""
+        return self.is_there and not self.pages and not self.note
+
+
+@receiver(post_delete, sender=PaperFile)
+def _delete_pdf(instance: PaperFile, **_: object) -> None:
+    """A paper or an account that goes takes its PDFs from the disk as well."""
+    if instance.is_there:
+        stored, storage = str(instance.file.name), instance.file.storage
+        transaction.on_commit(lambda: storage.delete(stored))
 
 
 class Citation(models.Model):

@@ -273,7 +273,9 @@ class Passage(models.Model):
         super().save(*args, **kwargs)
 
     def get_absolute_url(self) -> str:
-        """The paper's page at this passage."""
+        """The paper's page at this passage; of full text, the PDF at its page."""
+        if self.kind == self.Kind.FULL_TEXT and self.file_id:
+            return f"{reverse('corpus:file', args=[self.file_id])}?page={self.page or 1}&passage={self.pk}"
         return f"{self.paper.get_absolute_url()}#p{self.pk}"
 
     @property

@@ -16,7 +16,8 @@ from django.urls import URLPattern, URLResolver, get_resolver, reverse
 
 from assistant import runs, uploads
 from assistant.models import ApiToken, Artifact, Conversation, Report, Run
-from corpus.models import Note, Paper, SavedSearch
+from corpus.documents import shelf
+from corpus.models import Note, Paper, PaperFile, SavedSearch
 
 pytestmark = pytest.mark.django_db(transaction=True)
 RADIOGRAPH = Path(data_store.__file__).parent / "data" / "RG1_UNCR.dcm"
@@ -53,6 +54,8 @@ class World:
     report: Report
     paper: Paper
     note: Note
+    private: Paper
+    pdf: PaperFile
 
     @property
     def mask(self) -> Artifact:
@@ -81,6 +84,10 @@ def report(world: World) -> list[Any]:
 
 def saved_search(world: World) -> list[Any]:
     return [SavedSearch.objects.filter(owner=world.conversation.owner).earliest("saved_at").pk]
+
+
+def pdf(world: World) -> list[Any]:
+    return [world.pdf.pk]
 
 
 NOBODY: Callable[[World], list[Any]] = lambda _: []  # noqa: E731
@@ -141,6 +148,12 @@ ADDRESSES: dict[str, Address] = {
     "corpus:matrix": Address(),
     "corpus:matrix-csv": Address(),
     "corpus:matrix-svg": Address(),
+    "corpus:new-paper": Address(statuses=(302, 422, 422, 422), method="POST"),
+    "corpus:paper-files": Address(lambda w: [w.paper.key], (302, 422, 422, 422), method="POST"),
+    "corpus:paper-details": own(lambda w: [w.private.key]),
+    "corpus:file": own(pdf),
+    "corpus:file-pdf": own(pdf),
+    "corpus:file-remove": own(pdf, 302, method="POST"),
     "api:openapi-view": Address(),
     "api:openapi-json": Address(),
     "api:create_image": Address(statuses=(401, 422, 422, 422), method="POST", token=True),
@@ -180,7 +193,9 @@ def world(alice: User, eager_celery: Any) -> World:
     SavedSearch.objects.create(owner=alice, name="All papers")
     note = Note.objects.create(author=alice, paper=paper, text="A note of her own")
     conversation.refresh_from_db()
-    return World(conversation, first, Report.objects.get(), paper, note)
+    private = Paper.objects.create(owner=alice, key="c2024d", title="A paper of her own")
+    pdf = shelf.add(paper, alice.pk, SimpleUploadedFile("a.pdf", b"%PDF-1.7"))
+    return World(conversation, first, Report.objects.get(), paper, note, private, pdf)
 
 
 def asked(world: World, name: str, user: User | None) -> int:
@@ -210,7 +225,7 @@ def _status(response: Any) -> int:
 
 def test_each_address_opens_to_whom_it_should(world: World, alice: User, bob: User, staff: User):
     wrong = []
-    last = {"chat-delete": 1, "run-cancel": 0, "corpus:saved-search-delete": 1}
+    last = {"chat-delete": 1, "run-cancel": 0, "corpus:saved-search-delete": 1, "corpus:file-remove": 0}
     for name in sorted(ADDRESSES, key=lambda n: last.get(n, -1)):
         for who, user, expected in zip(
             ("anonymous", "stranger", "staff", "owner"),

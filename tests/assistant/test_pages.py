@@ -368,7 +368,7 @@ def test_vendored_files_are_those_of_the_table():
     folder = settings.BASE_DIR / "static" / "vendor"
     rows = re.findall(r"\| (\S+/\S+) \| ([0-9a-f]{64}) \|", (folder / "README.md").read_text())
     assert {name for name, _ in rows} == {
-        str(path.relative_to(folder)) for path in folder.rglob("*") if path.suffix in (".js", ".css")
+        str(path.relative_to(folder)) for path in folder.rglob("*") if path.suffix in (".js", ".mjs", ".wasm", ".css")
     }
     for name, expected in rows:
         assert hashlib.sha256((folder / name).read_bytes()).hexdigest() == expected, name

@@ -20,7 +20,7 @@ from pydicom.filereader import read_file_meta_info
 from pydicom.uid import DeflatedExplicitVRLittleEndian
 from skimage import data as skimage_data
 
-from inference import decode as parent
+from inference import disposable as parent
 from inference.decode import Limits, decode
 from inference.errors import BadInput, Exhausted, InferenceError
 from tests.inference import files
@@ -258,12 +258,13 @@ def test_every_death_of_the_decoder_is_explained(tmp_path: Path, monkeypatch, en
 
 def test_a_native_panic_becomes_one_line() -> None:
     """pylibjpeg-rle panics with an exception that does not derive from Exception."""
-    from inference.decoder import translate
+    from inference.decoder import damaged
+    from inference.disposable import translate
 
     class Panic(BaseException):
         pass
 
-    refusal = translate(Panic("index out of bounds"), "dicom")
+    refusal = translate(Panic("index out of bounds"), damaged("dicom"))
     assert isinstance(refusal, BadInput)
     assert one_line(refusal)
 
