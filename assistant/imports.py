@@ -16,5 +16,5 @@ def carry_out(import_id: uuid.UUID | str, seconds: float = work.STEP, say: work.
     if row is None:
         work.tidy(import_id)
         return
-    with Heartbeat(lambda: work.renew(row), settings.IMPORT_LEASE / 3, limit=SILENCE, sign=lambda: row.done):
+    with Heartbeat(lambda: work.renew(row), settings.RUN_LEASE / 3, limit=SILENCE, sign=lambda: row.done):
         work.advance(row, seconds, say)

@@ -53,7 +53,6 @@ MESSAGE_LIMIT = 20_000  # characters; longer questions are refused with a line t
 # How long a worker may be silent before its step is done again (seconds), and when a tool is given up.
 RUN_LEASE = env.int("LIGHTBOX_RUN_LEASE", 20)
 TOOL_LEASE = env.int("LIGHTBOX_TOOL_LEASE", 12)
-IMPORT_LEASE = env.int("LIGHTBOX_IMPORT_LEASE", 20)
 TOOL_TIMEOUT = env.int("LIGHTBOX_TOOL_TIMEOUT", 300)
 ATTEMPTS = 5
 SWEEP_EVERY = env.float("LIGHTBOX_SWEEP_EVERY", 4.0)

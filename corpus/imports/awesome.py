@@ -29,7 +29,7 @@ _LABEL = re.compile(
     re.IGNORECASE,
 )
 _CODE = re.compile(r"(?:^|\.)(?:github\.com|gitlab\.com|github\.io|huggingface\.co|bitbucket\.org|codeberg\.org)$")
-_URL = re.compile(r"https?://[^\s<>\"|]+")
+_URL = re.compile(r"https?://[^\s<>\"|]{1,4000}")
 _COLUMNS = {
     "number": re.compile(r"#|no\.?|nr\.?|index|idx|id"),
     "title": re.compile(r"(?:paper )?title|paper(?: title| name)?|work|article|publication title"),
@@ -242,6 +242,7 @@ def _title(pieces: list[_Piece], *, whole: bool = False) -> str:
         before += piece.text
     if quoted := re.search(r"[\"\u201c]([^\"\u201d]{12,300})[\"\u201d]", before):
         return plain(quoted[1]).strip(" .,")
+    before = " ".join(before.split())[:2000]
     before = re.sub(r"^\s*(?:[\[(][^\])]{0,60}[\])]\s*)+", "", before)
     first = re.split(r"(?<=[a-z0-9)])[.,]\s+(?=[A-Z*\[(])|\s[\u2013\u2014|]\s|\s*[\[(]\s*$", before)[0]
     return plain(first).strip(" .,:-") if len(first.split()) >= _WORDS_OF_A_TITLE else ""
@@ -283,6 +284,7 @@ def _venue_in(pieces: list[_Piece], title: str) -> str:
             if piece.style == style and piece.text.strip() != title and _venue(piece.text):
                 return _venue(piece.text)
     text = " ".join(piece.text for piece in pieces if piece.style in ("", "strong") and piece.text.strip() != title)
+    text = " ".join(text.split())[:2000]
     bracketed = re.findall(r"[\[(]\s*([^\[\]()]{2,80}?)\s*[\])]", text)
     sentences = re.findall(r"[.,]\s+([A-Z][^.,]{2,60}),?\s+(?:19|20)\d\d", text)
     return next(
@@ -293,6 +295,7 @@ def _venue_in(pieces: list[_Piece], title: str) -> str:
 
 def _venue(text: str) -> str:
     """The venue without its year: "MICCAI'23" and "MICCAI 2023" are both MICCAI."""
+    text = " ".join(text[:300].split())
     venue = re.sub(r"[\s,'\u2019-]*\b(?:(?:19|20)\d\d|(?<=['\u2019])\d\d)\b[.,]?", " ", text)
     venue = plain(venue).strip(" ,.;:'\u2019()[]*_-")
     return "" if _LABEL.fullmatch(venue) and venue.lower() != "arxiv" else venue[:200]

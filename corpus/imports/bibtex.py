@@ -12,7 +12,7 @@ from bibtexparser.entrypoint import parse_string
 from bibtexparser.model import Block, DuplicateBlockKeyBlock, DuplicateFieldKeyBlock, ParsingFailedBlock
 from bibtexparser.model import Entry as Block_
 
-from corpus.imports.records import Csl, Entry, Refused, issued, person, record, shown
+from corpus.imports.records import MAX_TEXT, Csl, Entry, Refused, issued, person, record, shown
 from corpus.imports.tex import address, plain_tex
 from inference.errors import BadInput
 
@@ -94,7 +94,7 @@ def _reason(block: ParsingFailedBlock) -> str:
 def _entry(line: int, block: Block_) -> Entry:
     fields: dict[str, str] = {}
     for field in block.fields:
-        fields.setdefault(field.key.lower().strip(), str(field.value))
+        fields.setdefault(field.key.lower().strip(), str(field.value)[:MAX_TEXT])
     try:
         return record(line, _csl(block, fields))
     except BadInput as error:
@@ -147,8 +147,9 @@ def _people(text: str) -> list[dict[str, str]]:
 
 def _split_at_and(text: str) -> list[str]:
     """The text cut at every "and" outside braces."""
+    text = " ".join(text.split())
     parts, depth, begin = [], 0, 0
-    for match in re.finditer(r"[{}]|\s+and\s+", text):
+    for match in re.finditer(r"[{}]| and ", text):
         if match[0] in "{}":
             depth += 1 if match[0] == "{" else -1
         elif depth <= 0:

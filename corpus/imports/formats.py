@@ -37,9 +37,9 @@ def recognise(text: str) -> str:
         return CSL
     if start.startswith(("<?xml", "<rdf:RDF")):
         return RDF
-    if re.search(r"^\s*TY {1,3}-", start, re.MULTILINE):
+    if re.search(r"^[ \t]*TY {1,3}-", start, re.MULTILINE):
         return RIS
-    if re.search(r"^\s*@[A-Za-z]+\s*[{(]", start, re.MULTILINE):
+    if re.search(r"^[ \t]*@[A-Za-z]+[ \t]*[{(]", start, re.MULTILINE):
         return BIBTEX
     if re.search(r"^ {0,3}(?:#{1,6} |\|.*\|)|\]\(https?://", start, re.MULTILINE) and "](" in start:
         return LIST

@@ -16,7 +16,7 @@ from urllib.parse import unquote
 from corpus.imports.records import Csl, names, plain, year
 
 _DOI = re.compile(r"10\.\d{4,9}/[^\s\"'<>]+", re.IGNORECASE)
-_ARXIV = re.compile(r"(?<![\w.])(\d{4}\.\d{4,5}|[a-z-]+(?:\.[a-z]{2})?/\d{7})(?:v\d+)?(?![\w])", re.IGNORECASE)
+_ARXIV = re.compile(r"(?<![\w.])(\d{4}\.\d{4,5}|[a-z-]{2,20}(?:\.[a-z]{2})?/\d{7})(?:v\d+)?(?![\w])", re.IGNORECASE)
 _ARXIV_SAID = re.compile(
     r"arxiv(?:\.org/(?:abs|pdf|html)/|\.|:|\s)\s*" + _ARXIV.pattern[len(r"(?<![\w.])") :], re.IGNORECASE
 )
@@ -40,7 +40,7 @@ def doi_in(text: str) -> str:
     match = _DOI.search(unquote(text))
     if match is None:
         return ""
-    doi = match[0].split("?")[0].split("#")[0].rstrip(".,;:'\"*|}]").lower()
+    doi = match[0][:400].split("?")[0].split("#")[0].rstrip(".,;:'\"*|}]").lower()
     while doi.endswith(")") and doi.count(")") > doi.count("("):
         doi = doi[:-1].rstrip(".,;")
     return re.sub(r"(?:/full(?:text)?|/pdf|/abstract|\.pdf|/epdf)$", "", doi)[:200]

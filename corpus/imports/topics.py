@@ -48,7 +48,7 @@ def tasks_in_title(title: str) -> dict[str, str]:
 
 def _cleaned(heading: str) -> str:
     """Without numbering, emphasis, emoji and what stands in brackets."""
-    without = re.sub(r"\([^)]*\)|\[[^\]]*\]", " ", heading)
+    without = re.sub(r"\([^)]*\)|\[[^\]]*\]", " ", heading[:200])
     return re.sub(r"^\s*[\d.]+\s+|[^\w\s/-]", " ", without).strip()
 
 

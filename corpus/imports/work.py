@@ -30,6 +30,7 @@ from django.utils import timezone
 
 from corpus.imports import doctor, formats, lookups, queue, report
 from corpus.imports.decoding import decode
+from corpus.imports.identity import arxiv_of, doi_of
 from corpus.imports.lookups import Asking, Unreachable
 from corpus.imports.records import MAX_BYTES, Entry, Record, Refused, storable
 from corpus.imports.shelve import REFUSED, Shelf, Shelved
@@ -86,14 +87,14 @@ def submit(owner: Any, data: bytes, name: str, form: str = "", *, shared: bool =
 def claim(pk: uuid.UUID | str) -> Import | None:
     """The import, taken for this process; None when somebody else has it or it is over."""
     taken = Import.objects.filter(pk=pk, state=Import.QUEUED).update(
-        state=Import.RUNNING, attempt=F("attempt") + 1, lease_until=_lease(settings.IMPORT_LEASE)
+        state=Import.RUNNING, attempt=F("attempt") + 1, lease_until=_lease(settings.RUN_LEASE)
     )
     return Import.objects.select_related("owner").get(pk=pk) if taken else None
 
 
 def renew(row: Import) -> bool:
     """Holds the lease for another while; False when the import is no longer ours."""
-    return bool(_mine(row).update(lease_until=_lease(settings.IMPORT_LEASE)))
+    return bool(_mine(row).update(lease_until=_lease(settings.RUN_LEASE)))
 
 
 def advance(row: Import, seconds: float = STEP, say: Say = lambda row: None) -> None:
@@ -190,6 +191,8 @@ def _looked_up(asking: Asking, batch: Sequence[Entry]) -> list[tuple[Entry, str]
 def _completed(asking: Asking, entry: Entry) -> tuple[Entry, str]:
     if isinstance(entry, Refused) or entry.csl.get("title"):
         return entry, ""
+    if not (doi_of(entry.csl) or arxiv_of(entry.csl)):
+        return Refused(entry.line, entry.what, "The record has no title, and its identifier is none."), ""
     try:
         found = lookups.complete(asking, entry.csl)
     except Unreachable as error:

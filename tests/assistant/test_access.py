@@ -10,13 +10,16 @@ from typing import Any
 import data_store
 import pytest
 from django.contrib.auth.models import User
+from django.core.files.base import ContentFile
+from django.core.files.storage import default_storage
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
 from django.urls import URLPattern, URLResolver, get_resolver, reverse
 
 from assistant import runs, uploads
 from assistant.models import ApiToken, Artifact, Conversation, Report, Run
-from corpus.models import Paper
+from corpus.imports import work
+from corpus.models import Import, Paper
 
 pytestmark = pytest.mark.django_db(transaction=True)
 RADIOGRAPH = Path(data_store.__file__).parent / "data" / "RG1_UNCR.dcm"
@@ -52,6 +55,7 @@ class World:
     run: Run
     report: Report
     paper: Paper
+    imported: Import
 
     @property
     def mask(self) -> Artifact:
@@ -113,6 +117,13 @@ ADDRESSES: dict[str, Address] = {
     "readyz": Address(statuses=(503, 503, 503, 503)),
     "corpus:browse": Address(),
     "corpus:paper": Address(lambda w: [w.paper.key]),
+    "corpus:library": Address(),
+    "corpus:library-delete": Address(statuses=(302, 302, 302, 302), method="POST", data={"paper": "1"}),
+    "corpus:import-new": Address(),
+    "corpus:import": own(lambda w: [w.imported.pk]),
+    "corpus:import-cancel": own(lambda w: [w.imported.pk], 302, method="POST"),
+    "corpus:import-report": own(lambda w: [w.imported.pk]),
+    "corpus:import-repaired": own(lambda w: [w.imported.pk]),
     "api:openapi-view": Address(),
     "api:openapi-json": Address(),
     "api:create_image": Address(statuses=(401, 422, 422, 422), method="POST", token=True),
@@ -150,7 +161,9 @@ def world(alice: User, eager_celery: Any) -> World:
     first.refresh_from_db()
     paper = Paper.objects.create(key="a2024b", title="A paper", year=2024, annotation="Words.", evidence="abstract")
     conversation.refresh_from_db()
-    return World(conversation, first, Report.objects.get(), paper)
+    imported = Import.objects.create(owner=alice, name="list.md", state=Import.DONE, line="1 added.")
+    default_storage.save(work.repaired_list(imported), ContentFile(b"# A list"))
+    return World(conversation, first, Report.objects.get(), paper, imported)
 
 
 def asked(world: World, name: str, user: User | None) -> int:
