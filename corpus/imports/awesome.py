@@ -328,7 +328,6 @@ def read(row: Row) -> Entry:
         csl |= {"archive": "arXiv", "archive_location": arxiv_id}
     remark = ""
     if mended:
-        remark = f"The link was {mended.fault}; " + (
-            "repaired." if mended.url else "it holds no PII or DOI and was left out."
-        )
+        end = "repaired." if mended.url else "left out, for it holds no PII or DOI."
+        remark = f"{mended.fault[:1].upper()}{mended.fault[1:]}: {end}"
     return record(row.line, csl, sections=row.sections, code_url=row.code, remark=remark)

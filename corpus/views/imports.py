@@ -5,6 +5,7 @@ from __future__ import annotations
 import uuid
 from typing import Any
 
+from django.conf import settings
 from django.contrib.auth.decorators import login_required
 from django.contrib.auth.models import User
 from django.core.files.storage import default_storage
@@ -51,7 +52,8 @@ def _form(request: HttpRequest, problem: str = "") -> HttpResponse:
         "text": request.POST.get("text", ""),
         "format": request.POST.get("format", ""),
         "megabytes": MAX_BYTES // 1024**2,
-        "records": MAX_RECORDS,
+        "records": f"{MAX_RECORDS:,}",
+        "lookups": settings.LOOKUPS,
     }
     return render(request, "corpus/import_new.html", context, status=422 if problem else 200)
 
