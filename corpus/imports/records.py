@@ -73,7 +73,7 @@ def plain(text: str) -> str:
 
 def record(line: int, csl: Csl, **more: Any) -> Entry:
     """A record of the cleaned item, or why it is none: no title and no identifier, or too large."""
-    item = _cleaned(csl, DEPTH)
+    item = cleaned(csl, DEPTH)
     assert isinstance(item, dict)
     item = {name: value for name, value in item.items() if value not in ("", None, [], {})}
     what = shown(str(item.get("title") or item.get("id") or ""))
@@ -84,8 +84,8 @@ def record(line: int, csl: Csl, **more: Any) -> Entry:
     return Record(line, item, **more)
 
 
-def _cleaned(value: Any, depth: int) -> Any:
-    """JSON that every database takes; what is nested too deeply or is no number is left out."""
+def cleaned(value: Any, depth: int) -> Any:
+    """JSON that every database takes; what is nested deeper than `depth`, or is no number, is left out."""
     if isinstance(value, str):
         return storable(value).strip()[:MAX_TEXT]
     if isinstance(value, bool) or value is None:
@@ -93,9 +93,9 @@ def _cleaned(value: Any, depth: int) -> Any:
     if isinstance(value, int | float):
         return value if math.isfinite(value) and abs(value) < 1e15 else None
     if depth and isinstance(value, list):
-        return [_cleaned(item, depth - 1) for item in value]
+        return [cleaned(item, depth - 1) for item in value]
     if depth and isinstance(value, dict):
-        return {storable(str(name))[:80]: _cleaned(item, depth - 1) for name, item in value.items()}
+        return {storable(str(name))[:80]: cleaned(item, depth - 1) for name, item in value.items()}
     return None
 
 

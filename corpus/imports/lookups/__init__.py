@@ -24,17 +24,28 @@ def prepare(asking: Asking, items: Iterable[Csl]) -> None:
 def complete(asking: Asking, item: Csl) -> Csl | None:
     """The item of an identifier, with an abstract where one of the services has it; None where none knows it.
 
-    Raises Unreachable when a service does not answer.
+    Raises Unreachable when a service does not answer and no other knows it.
     """
     if arxiv_id := arxiv_of(item):
         return arxiv.item(asking, arxiv_id)
     doi = doi_of(item)
-    if not doi:
-        return None
-    found = crossref.item(asking, doi)
-    if found and found.get("abstract"):
-        return found
-    other = openalex.item(asking, doi)  # DOIs of DataCite, and abstracts that publishers keep from Crossref
-    if found and other and other.get("abstract"):
-        return found | {"abstract": other["abstract"]}
-    return found or other
+    return _by_doi(asking, doi) if doi else None
+
+
+def _by_doi(asking: Asking, doi: str) -> Csl | None:
+    """Crossref first; OpenAlex for the DOIs of others, and for abstracts that publishers keep from Crossref."""
+    known: list[Csl] = []
+    silent: list[Unreachable] = []
+    for service in (crossref, openalex):
+        try:
+            found = service.item(asking, doi)
+        except Unreachable as error:
+            silent.append(error)
+            continue
+        if found:
+            known.append(found)
+            if found.get("abstract"):
+                break
+    if not known and silent:
+        raise silent[0]
+    return {name: value for found in reversed(known) for name, value in found.items() if value} if known else None

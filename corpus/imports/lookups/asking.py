@@ -13,11 +13,13 @@ import httpx
 from django.conf import settings
 from django.utils import timezone
 
+from corpus.imports.records import cleaned
 from corpus.models import Lookup
 
 PATIENCE = httpx.Timeout(15.0, connect=5.0)
 LONGEST_WAIT = 30.0  # seconds that a service may ask us to wait before the second try
 DEFAULT_WAIT = 1.0
+DEPTH = 12  # of an answer in JSON
 LARGEST = 5 * 1024 * 1024  # bytes of an answer
 ABSENT_FOR = timedelta(days=7)  # what a service did not know is asked again after this
 _AGAIN = {429, 500, 502, 503, 504}
@@ -54,6 +56,7 @@ class Asking:
 
     def keep(self, service: str, identifier: str, body: dict[str, Any]) -> dict[str, Any]:
         """Keeps an answer; {} says that the service does not know the identifier."""
+        body = cleaned(body, DEPTH)
         Lookup.objects.update_or_create(service=service, identifier=identifier[:300], defaults={"body": body})
         return body
 

@@ -10,7 +10,7 @@ from django.contrib.auth.models import User
 from django.utils import timezone
 
 from corpus.imports import lookups
-from corpus.imports.lookups import Asking, Unreachable, openalex
+from corpus.imports.lookups import Asking, Unreachable, crossref, openalex
 from corpus.models import Import, Lookup, Paper
 from tests.corpus.imports.conftest import Services
 
@@ -106,8 +106,23 @@ def test_a_service_that_fails_twice_is_left_alone_for_the_rest(services: Service
     with Asking() as asking:
         for _ in range(5):
             with pytest.raises(Unreachable, match="Crossref answered 503"):
-                lookups.complete(asking, DOI)
+                crossref.item(asking, "10.5555/films.2024.1")
     assert len(services.asked) == 2
+
+
+def test_one_service_that_is_down_does_not_hide_what_another_knows(services: Services) -> None:
+    services.fail = [503, 503]
+    with Asking() as asking:
+        found = lookups.complete(asking, DOI)
+    assert found is not None
+    assert (found["title"], found["abstract"]) == ("Reading films with words", "Words follow films. Films matter.")
+    Lookup.objects.all().delete()
+    with Asking(lambda _: None) as asking:
+        crossref.item(asking, "10.5555/films.2024.1")
+        services.fail = [500, 500]
+        found = lookups.complete(asking, DOI)
+    assert found is not None
+    assert found["title"] == "Reading films with words: a study"
 
 
 @pytest.mark.parametrize(
@@ -131,6 +146,15 @@ def test_the_polite_pool_and_the_key_are_used(services: Services, settings: Any)
     assert services.asked[0].endswith("?mailto=someone%40example.org")
     assert services.asked[1].endswith("?mailto=someone%40example.org&api_key=k")
     assert "mailto:someone@example.org" in services.agents[0]
+
+
+def test_what_no_database_takes_is_cleaned_before_it_is_kept(services: Services) -> None:
+    services.body = '{"message": {"title": ["A\\u0000B"], "a": NaN, "b": 1e999, "deep": ' + "[" * 40 + "]" * 40 + "}}"
+    with Asking() as asking:
+        item = crossref.item(asking, "10.5555/films.2024.1")
+    assert item is not None
+    assert item["title"] == "AB"
+    assert "u0000" not in json.dumps([row.body for row in Lookup.objects.all()])
 
 
 def test_switched_off_nothing_is_asked(services: Services, settings: Any) -> None:
