@@ -1,4 +1,4 @@
-"""The Celery application. Queues are named after the work they carry: agent, vision, decode, corpus."""
+"""The Celery application. Queues are named after the work they carry: agent, vision, decode, corpus, library."""
 
 import os
 

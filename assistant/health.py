@@ -12,7 +12,7 @@ from kombu.exceptions import OperationalError
 
 from assistant.celery import app
 
-QUEUES = ("agent", "vision", "decode", "corpus")
+QUEUES = ("agent", "vision", "decode", "corpus", "library")
 
 
 @require_safe

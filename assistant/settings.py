@@ -44,6 +44,9 @@ OPENALEX_URL = env.str("LIGHTBOX_OPENALEX_URL", "https://api.openalex.org")
 CROSSREF_URL = env.str("LIGHTBOX_CROSSREF_URL", "https://api.crossref.org")
 MAILTO = env.str("LIGHTBOX_MAILTO", "")  # whom these may write to when something goes wrong: their polite pool
 APPROVE = env.list("LIGHTBOX_APPROVE", default=[])  # names of tools that wait for a person's click
+LOOKUPS = env.bool("LIGHTBOX_LOOKUPS", True)  # ask Crossref, arXiv and OpenAlex about DOIs and arXiv ids
+OPENALEX_KEY = env.str("LIGHTBOX_OPENALEX_KEY", "")
+ARXIV_URL = "https://export.arxiv.org"
 UPLOAD_LIMIT = env.int("LIGHTBOX_UPLOAD_MB", 100) * 1024 * 1024
 IMAGES_PER_MESSAGE = 8
 MESSAGE_LIMIT = 20_000  # characters; longer questions are refused with a line that says so
@@ -190,10 +193,10 @@ CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_BROKER_TRANSPORT_OPTIONS = {"socket_connect_timeout": 3, "socket_timeout": 5}
 CELERY_TIMEZONE = TIME_ZONE
-CELERY_BEAT_SCHEDULE = {
-    "sweep": {"task": "assistant.sweep", "schedule": SWEEP_EVERY, "options": {"queue": "agent", "expires": 30}},
-    "read-waiting": {"task": "corpus.read_waiting", "schedule": 60.0, "options": {"queue": "library", "expires": 50}},
-}
+CELERY_BEAT_SCHEDULE: dict[str, Any] = {
+    name: {"task": f"assistant.{name}", "schedule": SWEEP_EVERY, "options": {"queue": "agent", "expires": 30}}
+    for name in ("sweep", "sweep_imports")
+} | {"read-waiting": {"task": "corpus.read_waiting", "schedule": 60.0, "options": {"queue": "library", "expires": 50}}}
 
 LOGGING = {
     "version": 1,

@@ -39,7 +39,7 @@ FAST_DEATH = 10.0  # a child that lived shorter than this did not really start
 FAST_DEATHS_BEFORE_ADVICE = 4
 DELAYS = (0.0, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0)  # before the n-th restart in a row, seconds
 ROOT_WARNING = "ignore:You're running the worker with superuser privileges"
-COLOURS = {"valkey": 31, "web": 32, "agent": 36, "vision": 35, "corpus": 34, "beat": 33, "lightbox": 1}
+COLOURS = {"valkey": 31, "web": 32, "agent": 36, "vision": 35, "corpus": 34, "library": 96, "beat": 33, "lightbox": 1}
 
 
 @dataclass(frozen=True)
@@ -81,6 +81,8 @@ def start_lines(bind: str, port: int, data: Path, python: str = sys.executable) 
         "vision": worker_argv("vision", "vision,decode", "prefork", 1, python),
         # Keeps the embedder and the index in memory, shared by its threads.
         "corpus": worker_argv("corpus", "corpus", "threads", 2, python),
+        # Imports and the index: one at a time, in a child that a hostile file may hang or end.
+        "library": worker_argv("library", "library", "prefork", 1, python),
         "beat": [
             *(python, "-m", "celery", "--quiet", "-A", "assistant", "beat"),
             *("--loglevel", level, "--schedule", str(data / "beat-schedule")),

@@ -48,6 +48,30 @@ def forget_checkpoint(run_id: str) -> None:
     checkpoints.forget(run_id)
 
 
+# A step ends by itself after a minute. One that hangs on a file from outside is killed with its child, and the sweep
+# gives the import up when that happens twice at the same record.
+@shared_task(name="assistant.import_literature", time_limit=1800)
+def import_literature(import_id: str) -> None:
+    from assistant import imports
+
+    imports.carry_out(import_id)
+
+
+@shared_task(name="assistant.refresh_literature")
+def refresh_literature(papers: list[int]) -> None:
+    """Brings the index up to date after papers were deleted: only workers may load what that needs."""
+    from corpus.reload import refresh
+
+    refresh(papers)
+
+
+@shared_task(name="assistant.sweep_imports")
+def sweep_imports() -> None:
+    from corpus.imports import work
+
+    work.sweep()
+
+
 @worker_ready.connect
 @worker_process_init.connect
 def warm(**_: Any) -> None:

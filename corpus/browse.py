@@ -153,7 +153,12 @@ class Row:
         """Shows `passage` where a search found one. Uses the prefetched labels."""
         labels = sorted(paper.labels.all(), key=lambda label: label.facet != Label.Facet.TASK)
         shown = [label.value for label in labels if label.facet in (Label.Facet.TASK, Label.Facet.MODALITY)]
-        return cls(paper, passage.text if passage else paper.annotation, passage, [name_of(v) for v in shown[:6]])
+        return cls(
+            paper,
+            passage.text if passage else paper.annotation or paper.abstract,
+            passage,
+            [name_of(v) for v in shown[:6]],
+        )
 
 
 def readings(facets: Mapping[str, object]) -> list[str]:

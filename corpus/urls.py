@@ -1,6 +1,19 @@
 from django.urls import path
 
-from corpus.views import browse, compare, exports, files, matrix, notes, paper, related_work, searches, selection
+from corpus.views import (
+    browse,
+    compare,
+    exports,
+    files,
+    imports,
+    library,
+    matrix,
+    notes,
+    paper,
+    related_work,
+    searches,
+    selection,
+)
 
 app_name = "corpus"
 
@@ -29,6 +42,13 @@ urlpatterns = [
     path("files/<uuid:file_id>/", files.file, name="file"),
     path("files/<uuid:file_id>/paper.pdf", files.pdf, name="file-pdf"),
     path("files/<uuid:file_id>/remove/", files.remove, name="file-remove"),
+    path("library/", library.library, name="library"),
+    path("library/delete/", library.delete, name="library-delete"),
+    path("library/import/", imports.new, name="import-new"),
+    path("library/imports/<uuid:import_id>/", imports.show, name="import"),
+    path("library/imports/<uuid:import_id>/cancel/", imports.cancel, name="import-cancel"),
+    path("library/imports/<uuid:import_id>/report.md", imports.report_file, name="import-report"),
+    path("library/imports/<uuid:import_id>/repaired.md", imports.repaired_list, name="import-repaired"),
     path("<str:key>/", paper.paper, name="paper"),
     path("<str:key>/labels/", paper.labels, name="paper-labels"),
     path("<str:key>/notes/", notes.add, name="note-add"),

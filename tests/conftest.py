@@ -36,6 +36,7 @@ OUR_SETTINGS = (
     *("LIGHTBOX_MULTI_USER", "LIGHTBOX_BIND", "LIGHTBOX_HTTPS", "LIGHTBOX_LOG", "SECRET_KEY", "DEBUG", "ALLOWED_HOSTS"),
     *("PORT", "NO_COLOR", "FORWARDED_ALLOW_IPS", "LIGHTBOX_UPLOAD_MB"),
     *("LIGHTBOX_OPENALEX_URL", "LIGHTBOX_CROSSREF_URL", "LIGHTBOX_MAILTO"),
+    *("LIGHTBOX_LOOKUPS", "LIGHTBOX_MAILTO", "LIGHTBOX_OPENALEX_KEY"),
 )
 
 
@@ -239,7 +240,7 @@ def worker_processes(django_db_setup: None, django_db_blocker: Any) -> Iterator[
     with django_db_blocker.unblock():
         env = {**os.environ, "DATABASE_URL": database_url()}
     workers = Workers(Supervisor(Log(settings.DATA_DIR / "logs" / "workers.log", sys.stderr)))
-    names = ("agent", "vision", "corpus", "beat")
+    names = ("agent", "vision", "corpus", "library", "beat")
     lines = start_lines("127.0.0.1", 1, settings.DATA_DIR)
     for name in names:
         workers.boss.add(Program(name, lines[name], env, ROOT))
@@ -262,7 +263,7 @@ def celery_workers(transactional_db: None, worker_processes: Workers) -> Workers
     from django.conf import settings
 
     with redis.Redis.from_url(settings.REDIS_URL) as broker:
-        for queue in ("agent", "vision", "decode", "corpus"):
+        for queue in ("agent", "vision", "decode", "corpus", "library"):
             broker.delete(queue)
     return worker_processes
 

@@ -10,6 +10,8 @@ from typing import Any
 import data_store
 import pytest
 from django.contrib.auth.models import User
+from django.core.files.base import ContentFile
+from django.core.files.storage import default_storage
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
 from django.urls import URLPattern, URLResolver, get_resolver, reverse
@@ -17,7 +19,8 @@ from django.urls import URLPattern, URLResolver, get_resolver, reverse
 from assistant import runs, uploads
 from assistant.models import ApiToken, Artifact, Conversation, Report, Run
 from corpus.documents import shelf
-from corpus.models import Note, Paper, PaperFile, SavedSearch
+from corpus.imports import work
+from corpus.models import Import, Note, Paper, PaperFile, SavedSearch
 
 pytestmark = pytest.mark.django_db(transaction=True)
 RADIOGRAPH = Path(data_store.__file__).parent / "data" / "RG1_UNCR.dcm"
@@ -56,6 +59,7 @@ class World:
     note: Note
     private: Paper
     pdf: PaperFile
+    imported: Import
 
     @property
     def mask(self) -> Artifact:
@@ -154,6 +158,13 @@ ADDRESSES: dict[str, Address] = {
     "corpus:file": own(pdf),
     "corpus:file-pdf": own(pdf),
     "corpus:file-remove": own(pdf, 302, method="POST"),
+    "corpus:library": Address(),
+    "corpus:library-delete": Address(statuses=(302, 302, 302, 302), method="POST", data={"paper": "1"}),
+    "corpus:import-new": Address(),
+    "corpus:import": own(lambda w: [w.imported.pk]),
+    "corpus:import-cancel": own(lambda w: [w.imported.pk], 302, method="POST"),
+    "corpus:import-report": own(lambda w: [w.imported.pk]),
+    "corpus:import-repaired": own(lambda w: [w.imported.pk]),
     "api:openapi-view": Address(),
     "api:openapi-json": Address(),
     "api:create_image": Address(statuses=(401, 422, 422, 422), method="POST", token=True),
@@ -195,7 +206,9 @@ def world(alice: User, eager_celery: Any) -> World:
     conversation.refresh_from_db()
     private = Paper.objects.create(owner=alice, key="c2024d", title="A paper of her own")
     pdf = shelf.add(paper, alice.pk, SimpleUploadedFile("a.pdf", b"%PDF-1.7"))
-    return World(conversation, first, Report.objects.get(), paper, note, private, pdf)
+    imported = Import.objects.create(owner=alice, name="list.md", state=Import.DONE, line="1 added.")
+    default_storage.save(work.repaired_list(imported), ContentFile(b"# A list"))
+    return World(conversation, first, Report.objects.get(), paper, note, private, pdf, imported)
 
 
 def asked(world: World, name: str, user: User | None) -> int:

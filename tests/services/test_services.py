@@ -36,4 +36,4 @@ def test_workers_answer_there(celery_workers: Workers) -> None:
     from assistant.celery import app
 
     names = {name.split("@")[0] for reply in app.control.ping(timeout=3) for name in reply}
-    assert names == {"agent", "vision", "corpus"}
+    assert names == {"agent", "vision", "corpus", "library"}

@@ -35,7 +35,7 @@ from assistant.supervisor import (
 )
 
 FIRST_PORT = 8000
-WORKERS = ("corpus", "agent", "vision", "beat")
+WORKERS = ("corpus", "agent", "vision", "library", "beat")
 
 
 class Command(BaseCommand):
