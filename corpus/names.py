@@ -44,6 +44,7 @@ class Names:
         mentions = Counter(word for row in rows for word in set(_WORDS.findall(f"{row[3]} {row[4]} {row[5]}")))
         ordinary = _plain() | {word for row in rows for word in _WORDS.findall(row[5]) if word.islower()}
         self._common = {name for name, times in mentions.items() if times > COMMON}
+        ordinary |= {_squeeze(name) for name in self._common}
         for pk, _, key, title, model_name, _ in rows:
             if is_subject(title):  # "Visual Instruction Tuning": within a question it means the subject
                 self._subjects.setdefault(_squeeze(title), set()).add(pk)
@@ -52,7 +53,7 @@ class Names:
                 self._written.setdefault(name, set()).add(pk)
                 squeezed = _squeeze(name)
                 self._compared.setdefault(squeezed, set()).add(pk)
-                if name not in self._common and len(squeezed) >= _SHORTEST and squeezed not in ordinary:
+                if len(squeezed) >= _SHORTEST and squeezed not in ordinary:
                     self._squeezed.setdefault(squeezed, set()).add(pk)
         self._longest = max((len(name.split()) for name in self._written), default=1)
 

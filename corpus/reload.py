@@ -42,10 +42,17 @@ class Texts:
     passages: list[Entry]
     asked: list[Entry]
 
+    def digest(self) -> str:
+        """What the manifest of an index of just these texts says (`index.corpus_hash`)."""
+        return index.corpus_hash(self.papers, self.passages, self.asked)
+
+    def fields(self) -> tuple[list[Entry], list[Entry], list[Entry]]:
+        """The parts, in the order of `index.PARTS`."""
+        return self.papers, self.passages, self.asked
+
     def of(self, papers: Collection[int]) -> Texts:
         """Those of these papers."""
-        parts = (self.papers, self.passages, self.asked)
-        return Texts(*([entry for entry in part if entry.paper in papers] for part in parts))
+        return Texts(*([entry for entry in part if entry.paper in papers] for part in self.fields()))
 
     @classmethod
     def joined(cls, several: Iterable[Texts]) -> Texts:
@@ -109,7 +116,7 @@ def _bring_up_to_date(bar: Bar, rebuild: bool, save_vectors: bool) -> tuple[Inde
     found = index.current(_folder())
     if found is None or rebuild or not found[1].can_grow(embedder.name, settings.INDEX):
         build, done = _build(texts, embedder, bar), "built"
-    elif found[1].corpus == index.corpus_hash(texts.papers, texts.passages, texts.asked):
+    elif found[1].corpus == texts.digest():
         build, done = found[1], "up to date"
     else:
         build, done = _catch_up(texts, embedder, bar)

@@ -22,7 +22,7 @@ def index_put_back() -> Iterator[None]:
     """Workers index into the data folder of the test run, where the tests of other parts have theirs."""
     index, kept = settings.DATA_DIR / "index", settings.DATA_DIR / "index-kept"
     if index.exists():
-        shutil.copytree(index, kept)
+        index.rename(kept)
     yield
     shutil.rmtree(index, ignore_errors=True)
     if kept.exists():

@@ -58,7 +58,7 @@ def test_from_a_list_to_a_comparison_a_file_and_a_draft(page: Any) -> None:
     assert len(keys) == 2
     assert [item["id"] for item in json.loads(downloaded(page, "CSL-JSON"))] == keys
 
-    page.get_by_role("link", name="Compare").click()
+    page.get_by_role("link", name="Compare", exact=True).click()
     value = page.locator(".cmp td a[href*='#p']").first
     said = value.inner_text()
     value.click()

@@ -44,7 +44,7 @@ def test_a_folder_without_a_model_is_said_at_once(tmp_path: Path) -> None:
 def test_the_vectors_that_come_with_the_corpus_are_the_embedders_own(literature: None) -> None:
     embedder = MiniLMEmbedder(threads=1)
     remembered = Remembering(embedder)
-    texts = [entry.text for field in reload.entries().fields().values() for entry in field]
+    texts = [entry.text for field in reload.entries().fields() for entry in field]
     texts += [notion.text for notion in notions()]
     assert len(remembered.known) == len(set(texts)), "run manage.py load_corpus --save-vectors"
     sample = texts[::160]

@@ -138,7 +138,7 @@ def test_the_index_is_built_once_and_again_only_when_texts_change(data: Path, le
     said: list[str] = []
     first = reload.reload(said.append, lambda items, what: items)
     built = letters.texts
-    assert (first.papers, built) == (220, sum(len(field) for field in reload.entries().fields().values()))
+    assert (first.papers, built) == (220, sum(len(field) for field in reload.entries().fields()))
     assert reload.reload(said.append, lambda items, what: items) == first
     assert letters.texts == built
     Paper.objects.get(key="li2023lvit").labels.create(facet="task", value="registration", source="alice")
@@ -158,27 +158,27 @@ def entries(*texts: str) -> list[Entry]:
 
 
 def test_an_interrupted_build_is_not_seen_and_is_cleared_away(tmp_path: Path) -> None:
-    done = index.build(tmp_path, index.Texts(entries("lung"), entries("lung mask")), Letters())
+    done = index.build(tmp_path, entries("lung"), entries("lung mask"), Letters())
 
     class Interrupted(Letters):
         def embed(self, texts: list[str]) -> Embedding:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        index.build(tmp_path, index.Texts(entries("heart"), entries("heart mask")), Interrupted())
+        index.build(tmp_path, entries("heart"), entries("heart mask"), Interrupted())
     half = tmp_path / "0123-half"
     (half / "papers").mkdir(parents=True)
     found = index.current(tmp_path)
     assert found is not None
     assert found[1] == done
-    index.build(tmp_path, index.Texts(entries("brain"), entries("brain mask")), Letters())
+    index.build(tmp_path, entries("brain"), entries("brain mask"), Letters())
     assert not half.exists()
 
 
 def test_an_absent_or_damaged_index_says_what_to_do(tmp_path: Path) -> None:
     with pytest.raises(Unavailable, match=r"manage\.py load_corpus"):
         index.open_index(tmp_path)
-    index.build(tmp_path, index.Texts(entries("lung"), entries("lung mask")), Letters())
+    index.build(tmp_path, entries("lung"), entries("lung mask"), Letters())
     found = index.current(tmp_path)
     assert found is not None
     next(found[0].glob("papers/dense/*/vectors.faiss")).write_bytes(b"no index")
@@ -189,13 +189,13 @@ def test_an_absent_or_damaged_index_says_what_to_do(tmp_path: Path) -> None:
 def test_without_faiss_the_extra_to_install_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "faiss", None)
     with pytest.raises(Unavailable, match="extra cpu or gpu"):
-        index.build(tmp_path, index.Texts(entries("lung"), entries("lung mask")), Letters())
+        index.build(tmp_path, entries("lung"), entries("lung mask"), Letters())
 
 
 def test_a_reader_keeps_its_index_while_a_new_one_is_made(tmp_path: Path) -> None:
-    index.build(tmp_path, index.Texts(entries("lung", "heart"), entries("lung mask")), Letters())
+    index.build(tmp_path, entries("lung", "heart"), entries("lung mask"), Letters())
     reader = index.open_index(tmp_path)
-    index.build(tmp_path, index.Texts(entries("brain"), entries("brain mask")), Letters())
+    index.build(tmp_path, entries("brain"), entries("brain mask"), Letters())
     assert len(reader.papers.dense(Letters().embed(["lung"])[0], 5, index.Scope())) == 2
 
 

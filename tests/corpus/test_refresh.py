@@ -65,7 +65,7 @@ def test_adding_a_paper_embeds_its_texts_only(data: Path, letters: Letters) -> N
         "zebra2026. Zebrafish hearts. A second zebrafish.",
     ]
     assert found(data, "zebrafish") == {paper.pk}
-    assert index.open_index(data / "index").build.is_of(index.corpus_hash(*reload.entries()), letters.name)
+    assert index.open_index(data / "index").build.is_of(reload.entries().digest(), letters.name)
 
 
 def test_a_changed_label_writes_one_paper_at_the_next_load(data: Path, letters: Letters) -> None:
@@ -91,7 +91,7 @@ def test_a_deleted_paper_is_found_no_more(data: Path, letters: Letters) -> None:
     reload.refresh([key])
     assert found(data, "zebrafish") == set()
     assert letters.asked == []
-    assert index.open_index(data / "index").build.is_of(index.corpus_hash(*reload.entries()), letters.name)
+    assert index.open_index(data / "index").build.is_of(reload.entries().digest(), letters.name)
 
 
 def test_anothers_full_text_of_a_shared_paper_is_found_by_them_only(
@@ -112,7 +112,7 @@ def test_a_refresh_that_was_interrupted_is_made_good_by_the_next(
     reload.reload(say, bar)
     first, second = add("first2026", "Zebrafish."), add("second2026", "Quokka.")
 
-    def killed(*_: object) -> None:
+    def killed(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patched:
