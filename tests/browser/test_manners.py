@@ -12,7 +12,6 @@ FOLLOWED = """() => {
   const s = document.getElementById("scroll");
   return s.scrollHeight - s.scrollTop - s.clientHeight < 4;
 }"""
-DISTANCE = "s => s.scrollHeight - s.scrollTop - s.clientHeight"
 
 
 def scroll(page: Any, js: str) -> Any:
