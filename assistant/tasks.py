@@ -33,6 +33,13 @@ def call_tool(call_id: str) -> None:
     runs.call_tool(call_id)
 
 
+@shared_task(name="assistant.propose_facets", ignore_result=False, time_limit=120)
+def propose_facets(question: str) -> list[tuple[str, str]]:
+    from assistant import proposals
+
+    return proposals.propose(question)
+
+
 @shared_task(name="assistant.sweep")
 def sweep() -> None:
     from assistant import runs

@@ -5,7 +5,7 @@ from django.views.generic.base import RedirectView
 
 from assistant import health
 from assistant.api import api
-from assistant.views import access, conversations, evidence, home, images, models_page, reports, runs
+from assistant.views import access, conversations, evidence, home, images, models_page, proposals, reports, runs
 
 urlpatterns: list[URLPattern | URLResolver] = [
     path("", home.home, name="home"),
@@ -35,6 +35,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("sign-in/", access.sign_in, name="sign-in"),
     path("sign-in/<str:token>/", access.sign_in_link, name="sign-in-link"),
     path("sign-out/", access.sign_out, name="sign-out"),
+    path("literature/proposals/", proposals.facets, name="facet-proposals"),
     path("literature/", include("corpus.urls")),
     path("api/", api.urls),
     path("healthz", health.healthz, name="healthz"),

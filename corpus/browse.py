@@ -88,6 +88,11 @@ class State:
         pairs += [("page", str(self.page))] if self.page > 1 else []
         return reverse("corpus:browse") + (f"?{urlencode(pairs)}" if pairs else "")
 
+    @property
+    def query(self) -> str:
+        """The part of the address after its path, with the question mark."""
+        return self.address().removeprefix(reverse("corpus:browse"))
+
     @classmethod
     def address_of(cls, parameter: str, value: str) -> str:
         """The address of all papers with one label; empty for a facet that the page has no filter for."""
@@ -120,6 +125,10 @@ class State:
             without = replace(self, year_max=None, page=1).address()
             chips.append(Chip(f"to {self.year_max}", "Year", without, [], self.year_max != given.year_max))
         return chips
+
+    def adding(self, name: str, value: str) -> str:
+        """The address with one more value of a facet; what was read from the question is chosen by then."""
+        return replace(self, read=False)._with(name, (*self.values.get(name, ()), value))
 
     def _with(self, name: str, chosen: tuple[str, ...]) -> str:
         """The address of this state with these values of one facet."""

@@ -11,7 +11,7 @@ from django.db.models import Exists, Max, Min, OuterRef, Prefetch
 
 from corpus import client
 from corpus.lexicon import content_words, read_facets
-from corpus.models import Label, Paper, PaperQuerySet, Passage
+from corpus.models import Label, Paper, PaperQuerySet
 from corpus.models.papers import LabelQuerySet
 from corpus.results import LABEL_FACETS, Facets, SearchResult
 from corpus.vocabulary import Term, term, terms
@@ -161,8 +161,8 @@ def list_papers(
     return [paper_as_dict(paper) for paper in find(q, facets, limit=limit, reader=reader).papers[:limit]]
 
 
-def paper_as_dict(paper: Paper, *, passages: bool = False) -> dict[str, Any]:
-    """One paper as JSON types; with its current passages when asked for."""
+def paper_as_dict(paper: Paper) -> dict[str, Any]:
+    """One paper as JSON types."""
     labels = list(paper.labels.all())
     data: dict[str, Any] = {
         "key": paper.key,
@@ -184,21 +184,7 @@ def paper_as_dict(paper: Paper, *, passages: bool = False) -> dict[str, Any]:
     }
     for name, facet in LABEL_FACETS.items():
         data[name] = sorted({label.value for label in labels if label.facet == facet})
-    if passages:
-        data["passages"] = [passage_as_dict(passage) for passage in paper.passages.all() if passage.current]
     return data
-
-
-def passage_as_dict(passage: Passage) -> dict[str, Any]:
-    """One passage as JSON types. `start` and `end` are characters in the text of its kind."""
-    return {
-        "id": passage.pk,
-        "kind": passage.kind,
-        "text": passage.text,
-        "start": passage.start,
-        "end": passage.end,
-        "content_hash": passage.content_hash,
-    }
 
 
 def _several(values: Values) -> tuple[str, ...]:

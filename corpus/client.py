@@ -32,20 +32,25 @@ def search(
     worker has no index. Never call it from a task of the corpus worker: it would wait for itself.
     """
     arguments = [query, (facets or Facets()).as_dict(), limit, read, reader]
+    answer: dict[str, Any] = ask(TASK, arguments, QUEUE, timeout)
+    return SearchResult.from_dict(answer)
+
+
+def ask(task: str, arguments: list[Any], queue: str, timeout: float, who: str = "The literature worker") -> Any:
+    """What the task of this name returns, carried out by a worker of the queue. Raises Unavailable, naming `who`."""
     try:
         _knock()
         # By name: importing the task would bring its imports into the web process.
-        asked = current_app.signature(TASK, args=arguments).apply_async(
-            queue=QUEUE, expires=timeout, ignore_result=False, retry=False
+        asked = current_app.signature(task, args=arguments).apply_async(
+            queue=queue, expires=timeout, ignore_result=False, retry=False
         )
-        answer: dict[str, Any] = asked.get(timeout=timeout, interval=0.02, disable_sync_subtasks=False)
+        return asked.get(timeout=timeout, interval=0.02, disable_sync_subtasks=False)
     except InferenceError:
         raise
     except NoAnswerError as error:
-        raise Unavailable("The literature worker did not answer in time; try again in a moment.") from error
+        raise Unavailable(f"{who} did not answer in time; try again in a moment.") from error
     except (CeleryError, KombuError, RedisError, OSError, RuntimeError) as error:
-        raise Unavailable("The literature worker cannot be reached; is the queue running?") from error
-    return SearchResult.from_dict(answer)
+        raise Unavailable(f"{who} cannot be reached; is the queue running?") from error
 
 
 def _knock() -> None:

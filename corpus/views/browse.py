@@ -57,7 +57,7 @@ def _rows(papers: Iterable[Paper], found: catalogue.Found) -> list[Row]:
     """
     found_ids = {hit.pk: hit.passage_ids for hit in found.result.results} if found.result else {}
     wanted = [passage for paper in papers for passage in found_ids.get(paper.pk, ())]
-    passages = Passage.objects.in_bulk(wanted)
+    passages = Passage.objects.select_related("paper").in_bulk(wanted)
     rows = []
     for paper in papers:
         best = [passages[pk] for pk in found_ids.get(paper.pk, ()) if pk in passages]

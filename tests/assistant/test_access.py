@@ -128,6 +128,7 @@ ADDRESSES: dict[str, Address] = {
     "healthz": Address(statuses=(200, 200, 200, 200)),
     "readyz": Address(statuses=(503, 503, 503, 503)),
     "corpus:browse": Address(),
+    "facet-proposals": Address(query="?q=lungs"),
     "corpus:paper": Address(lambda w: [w.paper.key]),
     "corpus:selection": Address(),
     "corpus:selection-add": Address(statuses=(302, 404, 404, 404), method="POST", data={"paper": "0"}),
