@@ -13,6 +13,7 @@ from django.core.management import CommandError, call_command
 from corpus import engine, retrieve
 from corpus.models import Paper, Passage
 from corpus.results import Facets, SearchResult
+from tests.inference.test_reranker import make as make_cross_encoder
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("literature")]
 
@@ -186,3 +187,19 @@ def test_one_question_prints_papers_for_people_or_json_for_programs() -> None:
 def test_a_file_that_is_not_there_is_one_line(tmp_path: Path) -> None:
     with pytest.raises(CommandError, match="cannot be read"):
         call_command("search", "--batch", str(tmp_path / "none"), "--json")
+
+
+def test_a_cross_encoder_that_is_set_orders_the_best_papers(
+    settings: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    settings.RERANKER = str(make_cross_encoder(tmp_path / "ranker", outputs=1))
+    monkeypatch.setattr(engine, "_engine", None)
+    reranker = engine.opened().reranker
+    assert reranker is not None
+    question = "the report of the lung mask"
+    found = retrieve.search(question, limit=8, read=False)
+    papers = Paper.objects.in_bulk([hit.pk for hit in found.results])
+    texts = [f"{papers[hit.pk].title}. {papers[hit.pk].annotation}" for hit in found.results]
+    scores = reranker.score(question, texts).tolist()
+    assert scores == sorted(scores, reverse=True)
+    assert retrieve.search("MedKLIP", limit=3).results[0].key == "wu2023medklip", "what is named stays in front"
