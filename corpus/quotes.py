@@ -13,7 +13,7 @@ import unicodedata
 _HYPHENS = dict.fromkeys("\u2010\u2011\u2012\u2013\u2014\u2015\u2212\ufe58\ufe63\uff0d", "-")
 _SINGLE = dict.fromkeys("\u2018\u2019\u201a\u201b\u2032\u0060\u00b4", "'")
 _DOUBLE = dict.fromkeys("\u201c\u201d\u201e\u201f\u2033\u00ab\u00bb", '"')
-_LIGATURES = {
+LIGATURES = {
     "\ufb00": "ff",
     "\ufb01": "fi",
     "\ufb02": "fl",
@@ -23,7 +23,7 @@ _LIGATURES = {
     "\ufb06": "st",
 }
 _INVISIBLE = dict.fromkeys("\u00ad\u200b\u200c\u200d\u2060\ufeff", "")
-_SAME = _HYPHENS | _SINGLE | _DOUBLE | _LIGATURES | _INVISIBLE
+_SAME = _HYPHENS | _SINGLE | _DOUBLE | LIGATURES | _INVISIBLE
 _WRAPPING = " \t\r\n'\"\u2018\u2019\u201c\u201d\u00ab\u00bb"
 
 

@@ -14,17 +14,10 @@ from dataclasses import dataclass, field
 import pypdfium2 as pdfium
 import pypdfium2.raw as raw
 
+from corpus.quotes import LIGATURES
+
 QUARTERS = (0, 90, 180, 270)
 TILT = 8  # degrees by which a line may lean
-LIGATURES = {
-    "\ufb00": "ff",
-    "\ufb01": "fi",
-    "\ufb02": "fl",
-    "\ufb03": "ffi",
-    "\ufb04": "ffl",
-    "\ufb05": "st",
-    "\ufb06": "st",
-}
 # How PDFium writes a hyphen at a line's end (U+0002, U+FFFE), and how fonts write it.
 HYPHENS = dict.fromkeys("\x02\ufffe\u00ad\u2010\u2011", "-")
 PLAIN = LIGATURES | HYPHENS
