@@ -1,6 +1,7 @@
 """Work on untrusted files in a process of its own, which may crash, hang or run out of memory: both ends of it.
 
-The parent calls `ask`, which starts `python -m <module> <request as JSON>` and waits. The child's main function is
+The parent calls `ask`, which starts `python -m <module>`, gives it the request as JSON on its standard input (a command
+line can be read by every user of the machine) and waits. The child's main function is
 `answer(work, damaged)`: it limits itself before it imports anything heavy, does the work, says in one line of JSON what
 came of it, and ends. What is too large for a line goes into files of the request's folder, whose size is limited too.
 This guards against crashes and exhaustion; it is not a sandbox against code execution.
@@ -54,8 +55,8 @@ def ask(module: str, request: dict[str, Any], workplace: Path, limits: Limits) -
     line = json.dumps({**request, "limits": asdict(limits)})
     with (workplace / "stderr").open("w+b") as stderr:
         process = subprocess.Popen(
-            [sys.executable, "-P", "-m", module, line],
-            stdin=subprocess.DEVNULL,
+            [sys.executable, "-P", "-m", module],
+            stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=stderr,
             cwd=workplace,
@@ -63,7 +64,7 @@ def ask(module: str, request: dict[str, Any], workplace: Path, limits: Limits) -
             start_new_session=True,
         )
         try:
-            said, _ = process.communicate(timeout=limits.wall_s)
+            said, _ = process.communicate(line.encode(), timeout=limits.wall_s)
         except subprocess.TimeoutExpired as error:
             raise Exhausted(TOO_SLOW.format(seconds=limits.wall_s)) from error
         finally:
@@ -72,12 +73,12 @@ def ask(module: str, request: dict[str, Any], workplace: Path, limits: Limits) -
 
 
 def answer(work: Callable[[dict[str, Any]], dict[str, Any]], damaged: Callable[[], str]) -> None:
-    """The child's whole life: the request from the command line, the answer on the real standard output.
+    """The child's whole life: the request from standard input, the answer on the real standard output.
 
     Ends the process with status 0 whether the work was done or refused; any other ending is a crash, which the parent
     explains. `damaged` is the sentence for a failure that says nothing itself.
     """
-    request = json.loads(sys.argv[1])
+    request = json.loads(sys.stdin.buffer.read())
     restrict(request["limits"])
     # Native libraries may print; only our line may reach the parent.
     out = os.fdopen(os.dup(1), "w")

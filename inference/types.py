@@ -15,7 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 Embedding = NDArray[np.float32]
-SpacingSource = Literal["PixelSpacing", "ImagerPixelSpacing"]
+SpacingSource = Literal["PixelSpacing", "ImagerPixelSpacing", "NIfTI header", "slide header", "OME metadata"]
+Kind = Literal["png", "jpeg", "tiff", "dicom", "nifti", "slide", "video"]
+Layout = Literal["image", "frames", "volume", "slide"]
+Affine = tuple[tuple[float, float, float, float], ...]
 WindowSource = Literal["file", "VOI LUT", "percentiles", "full range"]
 
 
@@ -74,20 +77,64 @@ class Image:
 
 
 @dataclass(frozen=True, slots=True)
-class Decoded:
-    """What `inference.decode.decode` found in a file, without its pixels. JSON both ways.
+class Gate:
+    """What kind of image this is, before any tool sees it (`inference.gate`): codes, a confidence, and why.
 
-    `width` and `height` are pixels of the preview and of pixels.npy, which agree. `window` is (centre, width) in
-    modality values, as used for the preview, or None when the preview shows an 8-bit image as it is or a VOI LUT.
-    `window_count` counts the windows in the file; the first was used. `header` holds technical elements from an
+    `modality` is a DICOM code ("CT", "MR", "US", "XC" for photographs, ...), `body_part` and `view` as DICOM writes
+    them ("CHEST", "PA"); each is "" when it cannot be told. `confidence` is 0..1. `source` says what decided.
+    """
+
+    modality: str = ""
+    body_part: str = ""
+    view: str = ""
+    confidence: float = 0.0
+    source: Literal["header", "pixels", "model"] = "pixels"
+    reasons: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Cleaning:
+    """How identities are taken out while a file is read (`inference.deidentify`).
+
+    `key` is a secret of the owner as hex: the same key maps the same UID to the same new one, and shifts the dates of
+    one patient by the same number of days. `dates`: moved by that number, or emptied.
+    """
+
+    key: str
+    dates: Literal["shift", "remove"] = "shift"
+
+
+@dataclass(frozen=True, slots=True)
+class Decoded:
+    """What `inference.decode.decode` found in a file or series, without its pixels. JSON both ways.
+
+    `layout` says what the numbers mean: an "image" has one frame, "frames" are a cine, a video or pages, the slices of
+    a "volume" are evenly spaced and placed by `affine`, a "slide" is read tile by tile. `width` and `height` are pixels
+    of every frame of pixels.npy and of the preview, which agree (but for a slide, whose preview is smaller). `volumes`
+    counts the time points of a 4-D series, each of `frames` slices.
+
+    `affine` maps (column, row, slice, 1) of pixels.npy, all counted from 0 at centres of voxels, to millimetres in
+    the patient as NIfTI counts them (x to the left-to-right: R-A-S+); None where the file does not place the image.
+    `reoriented` is what takes the grid of pixels.npy back to the file's own (nibabel's orientation array, source axis
+    and flip of each axis i, j, k), for a file whose axes were turned so that slices are axial and upright.
+
+    `window` is (centre, width) in modality values, as used for the preview, or None when the preview shows an 8-bit
+    image as it is or a VOI LUT. `windows` are all that the file names, (explanation, centre, width). `unit` is that of
+    the pixel values: "HU" or "". `frame_ms` is the time from frame to frame of a cine. `uids` holds study, series,
+    frame_of_reference and instances (in the order of frames), mapped when the file was cleaned. `clean` is the name of
+    the de-identified file beside the pixels, "" when none was asked for. `header` holds technical elements from an
     allow-list only: never names, ids, dates, UIDs or free text. `notes` are sentences that the user should see.
     """
 
-    kind: Literal["png", "jpeg", "dicom"]
+    kind: Kind
     modality: str
     width: int
     height: int
+    layout: Layout = "image"
     frames: int = 1
+    volumes: int = 1
+    affine: Affine | None = None
+    reoriented: tuple[tuple[int, int], ...] | None = None
     spacing: Spacing | None = None
     body_part: str | None = None
     view: str | None = None
@@ -98,6 +145,12 @@ class Decoded:
     window: tuple[float, float] | None = None
     window_count: int = 0
     window_source: WindowSource = "full range"
+    windows: tuple[tuple[str, float, float], ...] = ()
+    unit: str = ""
+    frame_ms: float | None = None
+    uids: dict[str, Any] = field(default_factory=dict)
+    clean: str = ""
+    gate: Gate | None = None
     header: dict[str, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
 
@@ -113,6 +166,11 @@ class Decoded:
         for name in ("orientation", "window", "notes"):
             if values.get(name) is not None:
                 values[name] = tuple(values[name])
+        for name in ("affine", "reoriented", "windows"):
+            if values.get(name) is not None:
+                values[name] = tuple(tuple(row) for row in values[name])
+        if values.get("gate") is not None:
+            values["gate"] = Gate(**{**values["gate"], "reasons": tuple(values["gate"]["reasons"])})
         if values.get("spacing") is not None:
             values["spacing"] = Spacing(**values["spacing"])
         return cls(**values)

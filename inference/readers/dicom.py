@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 import re
 import zlib
-from collections.abc import MutableSequence
+from collections.abc import MutableSequence, Sequence
 from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -26,9 +26,10 @@ from pydicom.pixels.processing import apply_color_lut, apply_modality_lut, apply
 from pydicom.pixels.utils import pixel_array
 from pydicom.uid import UID, DeflatedExplicitVRLittleEndian, ExplicitVRLittleEndian
 
-from inference.decoder import check_size, grey_if_grey, percentile_note, spread
 from inference.errors import BadInput, Exhausted
-from inference.types import Decoded, Spacing, SpacingSource, WindowSource
+from inference.readers.greys import check_size, grey_if_grey, percentile_note, spread
+from inference.readers.output import write
+from inference.types import Cleaning, Decoded, Spacing, SpacingSource, WindowSource
 
 if TYPE_CHECKING:
     from inference.decode import Limits
@@ -63,6 +64,13 @@ NUMBERS = (
     *("WindowCenter", "WindowWidth", "KVP", "ExposureTime", "XRayTubeCurrent", "Exposure"),
     *("DistanceSourceToDetector", "DistanceSourceToPatient", "MagneticFieldStrength", "EchoTime", "RepetitionTime"),
 )
+
+
+def read(sources: Sequence[Path], folder: Path, limits: Limits, cleaning: Cleaning | None = None) -> Decoded:
+    """Write pixels and preview of the only file of `sources` into `folder`; see `read_dicom` for what is raised."""
+    pixels, preview, decoded = read_dicom(sources[0], limits)
+    write(folder, pixels, preview)
+    return decoded
 
 
 def read_dicom(source: Path, limits: Limits) -> tuple[NDArray[Any], NDArray[np.uint8], Decoded]:
