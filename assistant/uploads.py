@@ -14,7 +14,7 @@ from django.core.files import File
 from django.core.files.uploadedfile import UploadedFile
 from django.db import transaction
 
-from assistant.models import Image
+from assistant.models import Image, Study
 from inference.decode import PIXELS, PREVIEW, decode
 from inference.errors import BadInput, Unavailable
 from inference.types import Decoded
@@ -87,6 +87,8 @@ def _save(user: User, name: str, source: Path, sha256: str, out: Path, decoded: 
         image.original.save("original" + SUFFIX[decoded.kind], File(original), save=False)
         image.preview.save(PREVIEW, File(preview), save=False)
         image.pixels.save(PIXELS, File(pixels), save=False)
+    image.bytes = sum(file.size for file in (image.original, image.preview, image.pixels))
     with transaction.atomic():
+        image.study = Study.objects.create(owner=user, name=image.name)
         image.save()
     return image

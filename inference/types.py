@@ -88,7 +88,7 @@ class Gate:
     body_part: str = ""
     view: str = ""
     confidence: float = 0.0
-    source: Literal["header", "pixels", "model"] = "pixels"
+    source: Literal["header", "pixels", "model", "person"] = "pixels"
     reasons: tuple[str, ...] = ()
 
 
