@@ -7,6 +7,7 @@ pixels.npy, with `cleaning` the de-identified file too, and says what it found.
 
 from __future__ import annotations
 
+import re
 import warnings
 from collections.abc import Sequence
 from importlib import import_module
@@ -33,7 +34,11 @@ NAMES: dict[Kind, str] = {
     "nifti": "NIfTI",
     "slide": "slide",
     "video": "video",
+    "overlay": "DICOM",
 }
+# The first class that a DICOM file names is its own: segmentations, label maps and structure sets lie on other images.
+CLASS = re.compile(rb"1\.2\.840\.10008\.5\.1\.4\.1\.1\.([\d.]+)")
+OVERLAYS = (b"66.4", b"66.7", b"481.3")
 
 EMPTY = "This file is empty."
 OTHER = "This is not a PNG, JPEG or DICOM file (it looks like {what})."
@@ -90,7 +95,8 @@ def recognise(source: Path, limits: Limits) -> Kind:
     with source.open("rb") as file:
         head = file.read(4096)
     if head[128:132] == b"DICM":
-        return "dicom"
+        first = CLASS.search(head, 132)
+        return "overlay" if first and first[1] in OVERLAYS else "dicom"
     if head.startswith(b"\x89PNG\r\n\x1a\n"):
         return "png"
     if head.startswith(b"\xff\xd8\xff"):
