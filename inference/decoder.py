@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 READERS: dict[Kind, str] = {
     "png": "inference.readers.raster",
     "jpeg": "inference.readers.raster",
-    "dicom": "inference.readers.dicom",
+    "dicom": "inference.readers.dicom.series",
 }
 NAMES: dict[Kind, str] = {
     "png": "PNG",
