@@ -17,7 +17,7 @@ from django.utils import timezone
 from assistant import stream
 from assistant.events import AgentEvent, Transcript, payload, transcript
 from assistant.models.conversations import Conversation, Message
-from assistant.models.images import Visitor
+from assistant.models.studies import Visitor
 
 
 class Superseded(Exception):
@@ -234,9 +234,10 @@ def artifact_path(artifact: "Artifact", name: str) -> str:
 
 
 class Artifact(models.Model):
-    """What a tool made for the page: a mask (PNG of the image's own size), a table, passages, a report."""
+    """What a tool made for the page: a mask (PNG of a frame's own size; `data["frame"]` counts from 0), a box
+    (`data` as in `Annotation`), a table, passages, a report."""
 
-    MASK, TABLE, PASSAGES, REPORT = "mask", "table", "passages", "report"
+    MASK, BOX, TABLE, PASSAGES, REPORT = "mask", "box", "table", "passages", "report"
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     tool_call = models.ForeignKey(ToolCall, on_delete=models.CASCADE, related_name="artifacts")

@@ -7,36 +7,35 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from pydicom.dataset import Dataset, FileMetaDataset
+from pydicom.dataset import Dataset
 
 from inference.types import Cleaning
 
-ONE, MANY = "clean.dcm", "clean.zip"
+MANY = "clean.zip"
 
 
-def clean_copy(dataset: Dataset, path: Path, cleaning: Cleaning) -> None:
-    """De-identify `dataset` in place and write it. Nothing of the preamble or the file meta information is kept but
-    what the pixels need: both may carry names."""
-    from inference.deidentify import deidentify
+def clean_copy(dataset: Dataset, folder: Path, cleaning: Cleaning) -> Path:
+    """De-identify `dataset` in place and write it into `folder`, which is made."""
+    from inference.deidentify import deidentify, write_clean
 
-    syntax = dataset.file_meta.TransferSyntaxUID
     deidentify(dataset, cleaning)
-    meta = FileMetaDataset()
-    meta.MediaStorageSOPClassUID, meta.MediaStorageSOPInstanceUID = dataset.SOPClassUID, dataset.SOPInstanceUID
-    meta.TransferSyntaxUID = syntax
-    dataset.file_meta, dataset.preamble = meta, b"\0" * 128
-    dataset.save_as(path, enforce_file_format=True)
+    folder.mkdir()
+    return folder / write_clean([dataset], folder)
 
 
 def pack(copies: Iterable[Path], folder: Path) -> str:
-    """Put the copies together under a name in `folder`: one file, or a zip of 0001.dcm and so on, in this order."""
+    """Put the copies together in `folder`: one file, or a zip of 0001.dcm and so on, in this order; returns its name.
+
+    One at a time: memory holds no second copy of a series.
+    """
     paths = list(copies)
     if len(paths) == 1:
-        paths[0].rename(folder / ONE)
-        return ONE
+        return paths[0].rename(folder / paths[0].name).name
     with zipfile.ZipFile(folder / MANY, "w", zipfile.ZIP_STORED) as archive:
         for number, path in enumerate(paths, start=1):
-            archive.write(path, f"{number:04}.dcm")
+            # A fixed date: that of the archive's making is nobody's business.
+            with archive.open(zipfile.ZipInfo(f"{number:04}.dcm"), "w") as out:
+                out.write(path.read_bytes())
             path.unlink()
     return MANY
 

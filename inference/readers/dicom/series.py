@@ -104,8 +104,7 @@ def _add(
     # Cleaning changes elements in place, and the first header is still needed as it was.
     kept = voi_of(slim, 0) if series.first is not None else slim if cleaning is None else deepcopy(slim)
     if cleaning is not None:
-        series.copies[number] = folder / f"clean-{number}"
-        cleaned.clean_copy(dataset, series.copies[number], cleaning)
+        series.copies[number] = cleaned.clean_copy(dataset, folder / f"clean-{number}", cleaning)
     series.first = series.first if series.first is not None else kept
     series.headers[number] = kept
     series.planes += found

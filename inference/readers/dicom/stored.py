@@ -55,7 +55,7 @@ def _decompressed(dataset: Dataset) -> Iterator[NDArray[Any]]:
         for stored in islice(iter_pixels(dataset, allow_excess_frames=False), expected):
             found += 1
             yield stored
-    except RuntimeError as error:
+    except (RuntimeError, ValueError) as error:
         name = clean(UID(dataset.file_meta.TransferSyntaxUID).name)
         raise BadInput(CODEC.format(name=name)) from error
     if found < expected:
