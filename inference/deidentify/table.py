@@ -43,7 +43,7 @@ DUMMIES = _words("SegmentAlgorithmName ContentLabel TrackingID OpticalPathIdenti
 OF_THE_PERSON = _words("PatientBirthDate PatientBirthTime LastMenstrualDate")
 # Bytes that decoding and display need. Any others could hold anything (icons, profiles, documents, waveforms).
 BYTES = _words(
-    "PixelData FloatPixelData DoubleFloatPixelData ExtendedOffsetTable ExtendedOffsetTableLengths LUTData "
+    "PixelData FloatPixelData DoubleFloatPixelData LUTData "
     "RedPaletteColorLookupTableData GreenPaletteColorLookupTableData BluePaletteColorLookupTableData "
     "SegmentedRedPaletteColorLookupTableData SegmentedGreenPaletteColorLookupTableData "
     "SegmentedBluePaletteColorLookupTableData"

@@ -119,12 +119,11 @@ def _meanings() -> dict[tuple[str, str], str]:
     from pydicom.sr._snomed_dict import mapping
 
     tables: Any = concepts  # scheme, keyword, value, (meaning, context groups)
-    found = {
-        (scheme, value): entry[0]
-        for scheme, keywords in tables.items()
-        for values in keywords.values()
-        for value, entry in values.items()
-    }
+    found: dict[tuple[str, str], str] = {}
+    for scheme, keywords in tables.items():
+        for values in keywords.values():
+            for value, entry in values.items():
+                found.setdefault((scheme, value), entry[0])
     for value, current in mapping["SRT"].items():
         found.setdefault(("SRT", value), found.get(("SCT", current), current))
         found.setdefault(("SCT", current), current)

@@ -30,6 +30,9 @@ class Canaries:
         self.all.append(f"QX{len(self.all):05d}WZ ".encode())
         return self.all[-1]
 
+    def text(self) -> str:
+        return self.new().decode().strip()
+
     def survivors(self, written: bytes) -> list[bytes]:
         return [canary for canary in self.all if canary.strip() in written]
 
@@ -76,23 +79,29 @@ def canary_file(canaries: Canaries) -> bytes:
         dataset.pop(name, None)
     for name in [element.keyword for element in dataset if "Palette" in element.keyword]:
         del dataset[name]
-    # kept, unknown to every table, and to be emptied
-    for name in ("SharedFunctionalGroupsSequence", "IconImageSequence", "ContentSequence", "RequestAttributesSequence"):
-        setattr(dataset, name, nested(canaries))
-    for name in ("OriginalAttributesSequence", "DigitalSignaturesSequence", "EncryptedAttributesSequence"):
-        setattr(dataset, name, nested(canaries))
+    dataset.SharedFunctionalGroupsSequence = nested(canaries)
+    for name in ("IconImageSequence", "ContentSequence", "RequestAttributesSequence", "OriginalAttributesSequence"):
+        setattr(dataset, name, [told(canaries)])
+    for name in ("DigitalSignaturesSequence", "EncryptedAttributesSequence", "ReferencedStudySequence"):
+        setattr(dataset, name, [told(canaries)])
     meta = FileMetaDataset()
     meta.MediaStorageSOPClassUID, meta.MediaStorageSOPInstanceUID = dataset.SOPClassUID, dataset.SOPInstanceUID
     meta.TransferSyntaxUID = ExplicitVRLittleEndian
     for keyword in ("SourceApplicationEntityTitle", "SendingApplicationEntityTitle", "ReceivingApplicationEntityTitle"):
-        setattr(meta, keyword, canaries.new().decode().strip())
-    meta.ImplementationVersionName = canaries.new().decode().strip()
+        setattr(meta, keyword, canaries.text())
+    meta.ImplementationVersionName = canaries.text()
     meta.PrivateInformationCreatorUID, meta.PrivateInformation = "1.2.3.4", canaries.new()
     dataset.file_meta = meta
     dataset.preamble = canaries.new().ljust(128, b"\0")
     written = BytesIO()
     dcmwrite(written, dataset, enforce_file_format=True)
     return written.getvalue() + canaries.new()
+
+
+def told(canaries: Canaries) -> Dataset:
+    item = Dataset()
+    item.PatientName, item.TextValue, item.EncryptedContent = canaries.text(), canaries.text(), canaries.new()
+    return item
 
 
 def nested(canaries: Canaries) -> Sequence:

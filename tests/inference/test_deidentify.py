@@ -21,6 +21,7 @@ from pydicom.encaps import encapsulate
 from pydicom.uid import JPEGBaseline8Bit
 
 from inference.deidentify import day_shift, deidentify, mapped_uid, pseudonym, table, terms, write_clean
+from inference.deidentify.walk import UNREADABLE
 from inference.errors import BadInput
 from inference.types import Cleaning
 from tests.inference import files
@@ -70,7 +71,7 @@ def clean_copy_of(cleaning: Cleaning = ALICE, **elements: object) -> Dataset:
 def test_no_canary_survives_in_any_element_at_any_depth(cleaning: Cleaning) -> None:
     canaries = Canaries()
     dirty = canary_file(canaries)
-    assert len(canaries.survivors(dirty)) == len(canaries.all) > 20_000
+    assert len(canaries.survivors(dirty)) > 9_000
     dataset = read(dirty)
     deidentify(dataset, cleaning)
     assert canaries.survivors(written(dataset)) == []
@@ -96,34 +97,47 @@ def texts(dataset: Dataset, identifying: bool = False) -> Iterator[str]:
 
 def is_telling(text: str) -> bool:
     """Long enough to be looked for, and neither a word of the standard nor what we or pydicom write ourselves."""
-    ours = ("ANONYMIZED", "1.2.840.10008.", "Siemens", "SIEMENS", "Philips", "Lightbox", "DICOM")
+    ours = ("ANONYMIZED", "1.2.840.10008.", "Lightbox", "DICOM", "UCUM", "Date")
     return len(text) >= 4 and not text.startswith(ours) and not terms.is_term("", text) and text not in "0000000000"
 
 
-@pytest.mark.parametrize("path", real_files(), ids=lambda path: path.name)
-def test_no_identifying_text_of_a_real_file_survives(path: Path) -> None:
-    try:
-        before = dcmread(path)
-        telling = {text for text in texts(before) if is_telling(text)}
-    except Exception:
-        pytest.skip("pydicom cannot read this one")
-    kept = {str(before.get(name, "")) for name in ("Manufacturer", "ManufacturerModelName", "PatientAge")}
-    after = cleaned(path)
-    header = written(after, pixels=False)
-    found = [text for text in telling if text.encode("utf-8", "replace") in header and text not in kept]
-    # A number may stand elsewhere for something else: a series number that is also the patient's id.
-    assert [text for text in found if not re.fullmatch(r"[\d.]{1,6}", text)] == []
-    assert not any(element.tag.is_private for element in after.iterall())
+def test_no_identifying_text_of_a_real_file_survives() -> None:
+    looked_for = 0
+    for path in real_files():
+        try:
+            before = dcmread(path)
+            telling = {text for text in texts(before) if is_telling(text)}
+        except UNREADABLE:
+            continue  # as in the reader, which refuses it
+        after = cleaned(path)
+        header = written(after, pixels=False)
+        kept = " ".join(str(before.get(name, "")) for name in ("Manufacturer", "ManufacturerModelName", "PatientAge"))
+        found = [text for text in telling if text.encode("utf-8", "replace") in header and text not in kept]
+        # A number may stand elsewhere for something else: a series number that is also the patient's id.
+        assert [text for text in found if not re.fullmatch(r"[\d.]{1,6}", text)] == [], path.name
+        assert not any(element.tag.is_private for element in after.iterall()), path.name
+        looked_for += len(telling)
+    assert looked_for > 3000
 
 
-@pytest.mark.parametrize("path", real_files(), ids=lambda path: path.name)
-def test_the_pixels_of_a_real_file_stay_what_they_are(path: Path) -> None:
-    before = dcmread(path)
-    try:
-        expected = before.pixel_array
-    except Exception:
-        pytest.skip("pydicom cannot decode this one")
-    assert np.array_equal(cleaned(path).pixel_array, expected)
+def test_the_pixels_of_a_real_file_stay_what_they_are() -> None:
+    compared = 0
+    for path in real_files():
+        try:
+            expected = dcmread(path).pixel_array
+        except (RuntimeError, *UNREADABLE):
+            continue  # no pixels, or none that are decoded here
+        assert np.array_equal(cleaned(path).pixel_array, expected), path.name
+        compared += 1
+    assert compared > 120
+
+
+def test_a_patient_without_an_id_is_known_by_the_study() -> None:
+    first = clean_copy_of(PatientID="", StudyInstanceUID="1.2.3", StudyDate="20190403")
+    later = clean_copy_of(PatientID=None, StudyInstanceUID="1.2.3", StudyDate="20190405")
+    other = clean_copy_of(PatientID="", StudyInstanceUID="1.2.4")
+    assert first.PatientID == later.PatientID != other.PatientID
+    assert (as_date(later.StudyDate) - as_date(first.StudyDate)).days == 2
 
 
 @pytest.mark.parametrize("path", real_files()[::5], ids=lambda path: path.name)
@@ -154,7 +168,7 @@ def test_uids_of_the_standard_are_not_mapped_and_a_private_kind_of_file_stays_it
 
 def test_a_weak_key_is_refused() -> None:
     for key in ("", "ab", "no hex at all"):
-        with pytest.raises(ValueError):
+        with pytest.raises(ValueError, match=r"key|hexadecimal"):
             mapped_uid("1.2.3", Cleaning(key=key))
 
 
@@ -208,7 +222,6 @@ def test_the_person_is_a_pseudonym_with_sex_and_an_age_of_at_most_ninety() -> No
     assert after.PatientID == after.PatientName == pseudonym("SECRET-17", ALICE)
     assert (after.PatientBirthDate, after.PatientSex, after.PatientAge) == ("", "F", "090Y")
     assert "PatientWeight" not in after
-    assert clean_copy_of(PatientAge="1092M").PatientAge if False else True
     assert clean_copy_of(PatientAge="045Y").PatientAge == "045Y"
     assert "PatientAge" not in clean_copy_of(PatientAge="old")
     assert clean_copy_of(PatientSex="Jane").PatientSex == ""
@@ -292,7 +305,7 @@ def test_private_overlay_curve_and_icon_are_gone() -> None:
     dataset.add_new(0x50003000, "OW", b"Doe^Jane")
     dataset.IconImageSequence = [Dataset()]
     deidentify(dataset, ALICE)
-    assert {tag.group for tag in dataset.keys()}.isdisjoint({0x0011, 0x5000, 0x6000})
+    assert {element.tag.group for element in dataset}.isdisjoint({0x0011, 0x5000, 0x6000})
     assert "IconImageSequence" not in dataset
 
 
@@ -381,7 +394,7 @@ def test_a_damaged_header_is_cleaned_or_refused_and_never_leaks(tmp_path: Path) 
         content = mutated(contents[number % len(contents)], rng)
         try:
             dataset = dcmread(BytesIO(content), force=True)
-        except Exception:
+        except (EOFError, OSError, *UNREADABLE):
             continue  # nothing to clean: the reader refuses it
         patient = re.sub(r"\W", "", str(dataset.get("PatientName", "")))
         deidentify(dataset, ALICE)
