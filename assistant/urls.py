@@ -5,7 +5,19 @@ from django.views.generic.base import RedirectView
 
 from assistant import health
 from assistant.api import api
-from assistant.views import access, conversations, evidence, home, images, models_page, proposals, reports, runs, viewer
+from assistant.views import (
+    access,
+    conversations,
+    downloads,
+    evidence,
+    home,
+    images,
+    models_page,
+    proposals,
+    reports,
+    runs,
+    viewer,
+)
 
 urlpatterns: list[URLPattern | URLResolver] = [
     path("", home.home, name="home"),
@@ -26,6 +38,10 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("images/<uuid:image_id>/frames/<int:number>.png", viewer.frame_png, name="image-frame-png"),
     path("images/<uuid:image_id>/tiles/<int:level>/<int:column>_<int:row>.jpg", viewer.tile, name="image-tile"),
     path("annotations/<uuid:annotation_id>/overlay.png", viewer.annotation_overlay, name="annotation-overlay"),
+    path("images/<uuid:image_id>/deidentified", downloads.deidentified, name="image-deidentified"),
+    path("images/<uuid:image_id>/measurements.<str:form>", downloads.measurements, name="image-measurements"),
+    path("annotations/<uuid:annotation_id>/saved.<str:form>", downloads.annotation_mask, name="annotation-saved"),
+    path("artifacts/<uuid:artifact_id>/saved.<str:form>", downloads.artifact_mask, name="artifact-saved"),
     path("artifacts/<uuid:artifact_id>/", images.artifact, name="artifact"),
     path("artifacts/<uuid:artifact_id>/overlay.png", images.overlay, name="artifact-overlay"),
     path("runs/<uuid:run_id>/events/", runs.run_events, name="run-events"),

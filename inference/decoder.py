@@ -25,7 +25,8 @@ if TYPE_CHECKING:
 READERS: dict[Kind, str] = {
     "png": "inference.readers.raster",
     "jpeg": "inference.readers.raster",
-    "dicom": "inference.readers.dicom",
+    "dicom": "inference.readers.dicom.series",
+    "overlay": "inference.readers.dicom.series",  # which says that it is shown over images
     "tiff": "inference.readers.tiff",
     "nifti": "inference.readers.nifti",
     "video": "inference.readers.video",
