@@ -1,8 +1,8 @@
 """Frames out of pixels.npy, by reading its header and that frame's bytes only: never the whole array.
 
 The file is opened through the storage, so the pixels may lie on a disk or elsewhere. Layouts are those of
-`inference.decode.decode`: (H, W) or (H, W, 3) of an image, (F, H, W) or (F, H, W, 3) of frames and volumes, (T, F, H, W)
-of a series in time. Numbers count from 0. Only numpy: this runs in the web process.
+`inference.decode.decode`: (H, W) or (H, W, 3) of an image, (F, H, W) or (F, H, W, 3) of frames and volumes,
+(T, F, H, W) of a series in time. Numbers count from 0. Only numpy: this runs in the web process.
 """
 
 import math
@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from assistant.models import Annotation, Image
 
 Plane = Literal["coronal", "sagittal"]
-PLANES: tuple[Plane, ...] = ("coronal", "sagittal")
+PLANES: dict[str, Plane] = {"coronal": "coronal", "sagittal": "sagittal"}
 SAMPLED = 32  # frames that are read to know the range of values of a long series
 HEADERS = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
 

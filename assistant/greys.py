@@ -1,5 +1,7 @@
-"""From modality values to 8-bit greys by a window, as DICOM PS3.3 C.11.2.1 says. static/app/viewer/greys.js does the same
-in the browser; only numpy, since this runs in the web process."""
+"""From modality values to 8-bit greys by a window, as DICOM PS3.3 C.11.2.1 says.
+
+static/app/viewer/greys.js does the same in the browser; only numpy, since this runs in the web process.
+"""
 
 from typing import Any, Literal
 
@@ -9,6 +11,7 @@ from numpy.typing import NDArray
 from assistant.models import Image
 
 Function = Literal["LINEAR", "LINEAR_EXACT", "SIGMOID"]
+FUNCTIONS: dict[str, Function] = {"LINEAR_EXACT": "LINEAR_EXACT", "SIGMOID": "SIGMOID"}
 FULL_BLACK, FULL_WHITE = 0.5, 99.5  # percentiles
 
 
@@ -17,7 +20,7 @@ def function_of(image: Image) -> Function:
     if image.decoded.get("window_source") != "file":
         return "LINEAR_EXACT"
     said = str(image.decoded.get("header", {}).get("VOILUTFunction", "")).upper()
-    return said if said in ("LINEAR_EXACT", "SIGMOID") else "LINEAR"  # type: ignore[return-value]
+    return FUNCTIONS.get(said, "LINEAR")
 
 
 def window_of(image: Image, values: NDArray[Any]) -> tuple[float, float] | None:

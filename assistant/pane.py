@@ -14,7 +14,7 @@ def image_pane(
     lit: Artifact | Annotation | None = None,
     frame: int | None = None,
 ) -> dict[str, Any]:
-    """The context of pane_image.html. Without an image: the one the chat got last. `frame`: for a page without script."""
+    """The context of pane_image.html. Without an image: the one the chat got last. `frame`: for want of script."""
     rows = list(conversation.numbered_images.select_related("image"))
     if image is None and rows:
         image = rows[-1].image

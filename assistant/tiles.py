@@ -1,6 +1,5 @@
 """Tiles of a slide, cut by a disposable child a block at a time and kept in DATA_DIR/tiles/<image>, within a bound."""
 
-import math
 import shutil
 import tempfile
 import threading
@@ -9,10 +8,10 @@ from pathlib import Path
 from django.conf import settings
 from django.core.files.base import File
 
-from assistant import viewing
+from assistant import uploads
 from assistant.models import Image
-from inference.decode import Limits
 from inference.errors import Unavailable
+from inference.tiles import Geometry, tile_path, tiles
 
 LIMIT = 2_000_000_000  # bytes of all kept tiles
 BUSY = "Too many tiles are being cut at the moment. Try again in a moment."
@@ -25,35 +24,25 @@ class NoTile(LookupError):
 
 def tile(image: Image, level: int, column: int, row: int) -> bytes:
     """The JPEG of a tile of the DeepZoom pyramid. Raises NoTile, or an InferenceError."""
-    if image.layout != "slide" or not _within(image, level, column, row):
+    geometry = Geometry(image.width, image.height)
+    if image.layout != "slide" or not geometry.has(level, column, row):
         raise NoTile
-    folder = image.tile_folder
-    path = folder / str(level) / f"{column}_{row}.jpg"
+    path = tile_path(image.tile_folder, level, column, row)
     if not path.exists():
-        _cut(image, folder, level, column, row)
+        _cut(image, geometry, level, column, row)
     return path.read_bytes()
 
 
-def _within(image: Image, level: int, column: int, row: int) -> bool:
-    levels = viewing.levels(image)
-    if not 0 <= level < levels:
-        return False
-    scale = 2 ** (levels - 1 - level)
-    wide, high = (math.ceil(math.ceil(side / scale) / viewing.TILE) for side in (image.width, image.height))
-    return 0 <= column < wide and 0 <= row < high
-
-
-def _cut(image: Image, folder: Path, level: int, column: int, row: int) -> None:
-    from inference import tiles
-
+def _cut(image: Image, geometry: Geometry, level: int, column: int, row: int) -> None:
+    folder = image.tile_folder
     if not _slots.acquire(timeout=20):
         raise Unavailable(BUSY)
     try:
-        if (folder / str(level) / f"{column}_{row}.jpg").exists():  # came with the block of another request
+        if tile_path(folder, level, column, row).exists():  # came with the block of another request
             return
         folder.mkdir(parents=True, exist_ok=True)
         _trim(folder)
-        tiles.tiles(_source(image, folder), folder, level, column, row, Limits())
+        tiles(_source(image, folder), folder, level, column, row, uploads.limits(), geometry=geometry)
     finally:
         _slots.release()
 

@@ -1,7 +1,6 @@
 """What the viewer is told of an image: its numbers, its edges, and what lies on it (docs/viewer.md)."""
 
 import hashlib
-import math
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,13 +10,12 @@ from django.urls import NoReverseMatch, reverse
 
 from assistant import frames, greys
 from assistant.models import Annotation, Artifact, Conversation, Image
+from inference.tiles import OVERLAP, TILE, Geometry
 
 # Okabe and Ito (2008), without black, and without the bluish green that stands too near to the page's accent.
 MASK_COLOURS = ("#e69f00", "#56b4e9", "#f0e442", "#cc79a7", "#d55e00", "#0072b2")
 OPPOSITE = {"L": "R", "R": "L", "A": "P", "P": "A", "H": "F", "F": "H"}
 AXES = ("RL", "AP", "HF")  # towards which each axis of R-A-S+ millimetres grows, and away from it
-TILE = 256
-DETECTOR = "ImagerPixelSpacing"
 
 
 def colour_of(found: Artifact | Annotation) -> int:
@@ -198,7 +196,7 @@ def description(image: Image, conversation: Conversation | None, name: str = "")
         "notes": decoded.get("notes", []),
         "held": image.held,
         "text_boxes": image.text_boxes if image.text_check == Image.FOUND else [],
-        "slide": {"tile": TILE, "overlap": 0, "levels": levels(image)} if image.layout == "slide" else None,
+        "slide": _pyramid(image) if image.layout == "slide" else None,
         "version": version(image),
         "layers": [layer.as_dict() for layer in layers(conversation, image, name=name)],
         "priors": _priors(image),
@@ -238,9 +236,8 @@ def version(image: Image) -> str:
     return hashlib.sha256(f"{image.pixels.name}{image.bytes}".encode()).hexdigest()[:12]
 
 
-def levels(image: Image) -> int:
-    """Of a DeepZoom pyramid: level 0 is one pixel, the last is the whole."""
-    return math.ceil(math.log2(max(image.width, image.height, 1))) + 1
+def _pyramid(image: Image) -> dict[str, int]:
+    return {"tile": TILE, "overlap": OVERLAP, "levels": Geometry(image.width, image.height).levels}
 
 
 def edges(image: Image) -> dict[str, str] | None:

@@ -93,17 +93,14 @@ def _pays(body: bytes) -> bool:
 def frame_png(request: HttpRequest, image_id: uuid.UUID, number: int) -> HttpResponse:
     """A frame as 8-bit PNG: `?c=&w=` a window, `?plane=coronal` or `sagittal` of a volume, `?t=` a time point."""
     image = _own(request, image_id)
-    which, time = request.GET.get("plane", ""), _number(request, "t")
+    which, time = frames.PLANES.get(request.GET.get("plane", "")), _number(request, "t")
     try:
-        if which in ("coronal", "sagittal"):
-            values = frames.plane(image, which, number, time)
-        else:
-            values = frames.frame(image, number, time)
+        values = frames.plane(image, which, number, time) if which else frames.frame(image, number, time)
     except frames.NoFrame as error:
         raise Http404(str(error)) from error
     shown = greys.windowed(values, _window(request, image, values), greys.function_of(image))
     picture = Picture.fromarray(shown)
-    if which in ("coronal", "sagittal"):
+    if which:
         picture = _square(picture, image, which)
     out = io.BytesIO()
     picture.save(out, "PNG", compress_level=1)
