@@ -16,6 +16,7 @@ from assistant.views import (
     proposals,
     reports,
     runs,
+    viewer,
 )
 
 urlpatterns: list[URLPattern | URLResolver] = [
@@ -32,6 +33,11 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("images/<uuid:image_id>/preview.png", images.preview, name="image-preview"),
     path("images/<uuid:image_id>/text/", images.text, name="image-text"),
     path("images/<uuid:image_id>/original", images.original, name="image-original"),
+    path("images/<uuid:image_id>/viewer.json", viewer.description, name="image-viewer"),
+    path("images/<uuid:image_id>/frames/<int:number>.raw", viewer.frame_raw, name="image-frame-raw"),
+    path("images/<uuid:image_id>/frames/<int:number>.png", viewer.frame_png, name="image-frame-png"),
+    path("images/<uuid:image_id>/tiles/<int:level>/<int:column>_<int:row>.jpg", viewer.tile, name="image-tile"),
+    path("annotations/<uuid:annotation_id>/overlay.png", viewer.annotation_overlay, name="annotation-overlay"),
     path("images/<uuid:image_id>/deidentified", downloads.deidentified, name="image-deidentified"),
     path("images/<uuid:image_id>/measurements.<str:form>", downloads.measurements, name="image-measurements"),
     path("annotations/<uuid:annotation_id>/saved.<str:form>", downloads.annotation_mask, name="annotation-saved"),
