@@ -5,7 +5,18 @@ from django.views.generic.base import RedirectView
 
 from assistant import health
 from assistant.api import api
-from assistant.views import access, conversations, evidence, home, images, models_page, proposals, reports, runs
+from assistant.views import (
+    access,
+    conversations,
+    downloads,
+    evidence,
+    home,
+    images,
+    models_page,
+    proposals,
+    reports,
+    runs,
+)
 
 urlpatterns: list[URLPattern | URLResolver] = [
     path("", home.home, name="home"),
@@ -19,7 +30,12 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("images/", images.upload, name="image-upload"),
     path("images/sample/", images.sample, name="image-sample"),
     path("images/<uuid:image_id>/preview.png", images.preview, name="image-preview"),
+    path("images/<uuid:image_id>/text/", images.text, name="image-text"),
     path("images/<uuid:image_id>/original", images.original, name="image-original"),
+    path("images/<uuid:image_id>/deidentified", downloads.deidentified, name="image-deidentified"),
+    path("images/<uuid:image_id>/measurements.<str:form>", downloads.measurements, name="image-measurements"),
+    path("annotations/<uuid:annotation_id>/saved.<str:form>", downloads.annotation_mask, name="annotation-saved"),
+    path("artifacts/<uuid:artifact_id>/saved.<str:form>", downloads.artifact_mask, name="artifact-saved"),
     path("artifacts/<uuid:artifact_id>/", images.artifact, name="artifact"),
     path("artifacts/<uuid:artifact_id>/overlay.png", images.overlay, name="artifact-overlay"),
     path("runs/<uuid:run_id>/events/", runs.run_events, name="run-events"),

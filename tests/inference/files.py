@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import gzip
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+import nibabel
 import numpy as np
 from pydicom.dataset import Dataset, FileDataset, FileMetaDataset
 from pydicom.uid import DigitalXRayImageStorageForPresentation, ExplicitVRLittleEndian, generate_uid
@@ -24,6 +26,7 @@ CHEST = WHEEL_IMAGES / "RG1_UNCR.dcm"  # a real chest radiograph, MONOCHROME1, w
 COLOUR_ULTRASOUND = PYDICOM_IMAGES / "examples_rgb_color.dcm"
 JPEG2000 = PYDICOM_IMAGES / "examples_jpeg2k.dcm"
 RUN_LENGTH = PYDICOM_IMAGES / "MR_small_RLE.dcm"
+NIFTI_IMAGES = package_folder("nibabel") / "tests" / "data"
 DEFLATED = PYDICOM_IMAGES / "image_dfl.dcm"
 
 
@@ -71,3 +74,33 @@ def voi_lut_item(entries: np.ndarray) -> Dataset:
     item.LUTDescriptor = [len(entries), 0, 16]
     item.LUTData = entries.astype(np.uint16).tobytes()
     return item
+
+
+def nifti_bytes(
+    voxels: np.ndarray, affine: np.ndarray | None = None, version: int = 1, unit: str = "mm", big: bool = False
+) -> bytes:
+    """A NIfTI file of these voxels (i, j, k, ...), placed by its sform; unplaced without an affine."""
+    header_class = {1: nibabel.Nifti1Header, 2: nibabel.Nifti2Header}[version]
+    image_class = {1: nibabel.Nifti1Image, 2: nibabel.Nifti2Image}[version]
+    header = header_class(endianness=">" if big else "<")
+    header.set_data_dtype(voxels.dtype)
+    header.set_xyzt_units(unit, "sec")
+    image = image_class(voxels, affine, header)
+    if affine is None:
+        image.set_sform(None, 0)
+        image.set_qform(None, 0)
+    return bytes(image.to_bytes())
+
+
+def sample_nifti() -> bytes:
+    """A real scan of a head, 33 x 41 x 25, 16 bits, with slope and intercept."""
+    return (NIFTI_IMAGES / "anatomical.nii").read_bytes()
+
+
+def sample_nifti_gz() -> bytes:
+    """A real scan, NIfTI-2, oblique, two volumes of 32 x 20 x 12."""
+    return (NIFTI_IMAGES / "example_nifti2.nii.gz").read_bytes()
+
+
+def gzipped(content: bytes) -> bytes:
+    return gzip.compress(content, 6, mtime=0)
