@@ -33,7 +33,7 @@ VAGUE = ("", "UNKNOWN", "OT", "SC")
 RADIOGRAPHS = frozenset({"CR", "DX", "RG"})
 GREY_ONLY = frozenset({*RADIOGRAPHS, "MG", "CT", "MR", "XA", "RF", "IO", "PX"})
 HEADER = 0.95  # headers are wrong at times, above all about the body part
-SMALLEST = 32  # pixels a side: below, no rule means anything
+SMALLEST = 64  # pixels a side: below, strokes, speckle and rings are one pixel wide, and no rule means anything
 LABELS = "gate.json"
 
 HEADER_SAYS = "The header says: {what}."
