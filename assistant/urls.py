@@ -5,7 +5,18 @@ from django.views.generic.base import RedirectView
 
 from assistant import health
 from assistant.api import api
-from assistant.views import access, conversations, evidence, home, images, models_page, proposals, reports, runs
+from assistant.views import (
+    access,
+    conversations,
+    evidence,
+    home,
+    images,
+    models_page,
+    proposals,
+    reports,
+    runs,
+    volumes,
+)
 
 urlpatterns: list[URLPattern | URLResolver] = [
     path("", home.home, name="home"),
@@ -21,6 +32,9 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("images/<uuid:image_id>/preview.png", images.preview, name="image-preview"),
     path("images/<uuid:image_id>/text/", images.text, name="image-text"),
     path("images/<uuid:image_id>/original", images.original, name="image-original"),
+    path("images/<uuid:image_id>/volume.nii", volumes.volume, name="image-volume"),
+    path("annotations/<uuid:annotation_id>/mask.nii.gz", volumes.annotation_mask, name="annotation-nifti"),
+    path("artifacts/<uuid:artifact_id>/mask.nii.gz", volumes.artifact_mask, name="artifact-nifti"),
     path("artifacts/<uuid:artifact_id>/", images.artifact, name="artifact"),
     path("artifacts/<uuid:artifact_id>/overlay.png", images.overlay, name="artifact-overlay"),
     path("runs/<uuid:run_id>/events/", runs.run_events, name="run-events"),
