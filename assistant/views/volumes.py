@@ -20,7 +20,7 @@ NIFTI = "application/octet-stream"
 KEPT = "private, max-age=3600"
 
 
-def _none(reason: str) -> HttpResponse:
+def none_here(reason: str) -> HttpResponse:
     return HttpResponse(reason, status=404, content_type="text/plain; charset=utf-8")
 
 
@@ -37,7 +37,7 @@ def volume(request: HttpRequest, image_id: uuid.UUID) -> HttpResponseBase:
         assert affine is not None
         head = nifti.header(array.dtype, array.shape[::-1], affine)
     except BadInput as error:
-        return _none(str(error))
+        return none_here(str(error))
     size = str(len(head) + array.nbytes)
     headers = {"Content-Length": size, "Cache-Control": KEPT, "Content-Disposition": "attachment"}
     return StreamingHttpResponse(nifti.chunks(head, array), content_type=NIFTI, headers=headers)
@@ -63,7 +63,7 @@ def artifact_mask(request: HttpRequest, artifact_id: uuid.UUID) -> HttpResponse:
         plane = (np.asarray(picture.convert("L")) >= 128).astype(np.uint8)
     frame = int(found.data.get("frame") or 0)
     if not 0 <= frame < found.image.frames:
-        return _none(nifti.NO_VOLUME)
+        return none_here(nifti.NO_VOLUME)
     stack = np.zeros((found.image.frames, *plane.shape), dtype=np.uint8)
     stack[frame] = plane
     return _mask(request, found.image, stack, found.pk)
@@ -71,10 +71,10 @@ def artifact_mask(request: HttpRequest, artifact_id: uuid.UUID) -> HttpResponse:
 
 def _mask(request: HttpRequest, image: Image, mask: NDArray[np.uint8], pk: uuid.UUID) -> HttpResponse:
     if image.facts.layout != "volume" or image.facts.affine is None:
-        return _none(nifti.NO_VOLUME)
+        return none_here(nifti.NO_VOLUME)
     try:
         body = nifti.mask_file(mask, image, source_grid=request.GET.get("grid") == "file")
     except BadInput as error:
-        return _none(str(error))
+        return none_here(str(error))
     headers = {"Cache-Control": KEPT, "Content-Disposition": f'attachment; filename="mask-{pk.hex[:8]}.nii.gz"'}
     return HttpResponse(body, content_type=NIFTI, headers=headers)
