@@ -18,7 +18,7 @@ from markdown_it.token import Token
 from markdown_it.utils import EnvType, OptionsDict
 
 from assistant.claims import MARKER, sentences
-from assistant.pane import colour_at
+from assistant.viewing import colour_at
 
 HALF_MARKER = re.compile(r"\[(\[([pc][\d.]*\]?)?)?$")  # the last thing a stream has sent may be half a marker
 OPEN, CLOSE = "\ue000", "\ue001"

@@ -8,6 +8,7 @@ from assistant.api import api
 from assistant.views import (
     access,
     conversations,
+    downloads,
     evidence,
     home,
     images,
@@ -15,6 +16,7 @@ from assistant.views import (
     proposals,
     reports,
     runs,
+    viewer,
     volumes,
 )
 
@@ -35,6 +37,15 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("images/<uuid:image_id>/volume.nii", volumes.volume, name="image-volume"),
     path("annotations/<uuid:annotation_id>/mask.nii.gz", volumes.annotation_mask, name="annotation-nifti"),
     path("artifacts/<uuid:artifact_id>/mask.nii.gz", volumes.artifact_mask, name="artifact-nifti"),
+    path("images/<uuid:image_id>/viewer.json", viewer.description, name="image-viewer"),
+    path("images/<uuid:image_id>/frames/<int:number>.raw", viewer.frame_raw, name="image-frame-raw"),
+    path("images/<uuid:image_id>/frames/<int:number>.png", viewer.frame_png, name="image-frame-png"),
+    path("images/<uuid:image_id>/tiles/<int:level>/<int:column>_<int:row>.jpg", viewer.tile, name="image-tile"),
+    path("annotations/<uuid:annotation_id>/overlay.png", viewer.annotation_overlay, name="annotation-overlay"),
+    path("images/<uuid:image_id>/deidentified", downloads.deidentified, name="image-deidentified"),
+    path("images/<uuid:image_id>/measurements.<str:form>", downloads.measurements, name="image-measurements"),
+    path("annotations/<uuid:annotation_id>/saved.<str:form>", downloads.annotation_mask, name="annotation-saved"),
+    path("artifacts/<uuid:artifact_id>/saved.<str:form>", downloads.artifact_mask, name="artifact-saved"),
     path("artifacts/<uuid:artifact_id>/", images.artifact, name="artifact"),
     path("artifacts/<uuid:artifact_id>/overlay.png", images.overlay, name="artifact-overlay"),
     path("runs/<uuid:run_id>/events/", runs.run_events, name="run-events"),

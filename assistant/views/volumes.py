@@ -1,18 +1,15 @@
 """Volumes and the masks on them as NIfTI: for the viewer, and to be opened elsewhere."""
 
-import io
 import uuid
 
-import numpy as np
 from django.contrib.auth.decorators import login_required
 from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 from django.http.response import HttpResponseBase
 from django.shortcuts import get_object_or_404
 from django.views.decorators.http import require_safe
-from numpy.typing import NDArray
-from PIL import Image as Picture
 
 from assistant import nifti
+from assistant.downloads import Marked, mask_of
 from assistant.models import Annotation, Artifact, Image
 from inference.errors import BadInput
 
@@ -47,34 +44,26 @@ def volume(request: HttpRequest, image_id: uuid.UUID) -> HttpResponseBase:
 @require_safe
 def annotation_mask(request: HttpRequest, annotation_id: uuid.UUID) -> HttpResponse:
     """A person's or a file's mask as NIfTI; `?grid=file` on the grid of the file that was uploaded."""
-    masks = Annotation.objects.visible_to(request.user).filter(kind=Annotation.MASK).exclude(file="")
-    found = get_object_or_404(masks.select_related("image"), pk=annotation_id)
-    return _mask(request, found.image, found.mask(), found.pk)
+    masks = Annotation.objects.visible_to(request.user).filter(kind=Annotation.MASK)
+    return _mask(request, get_object_or_404(masks.select_related("image"), pk=annotation_id))
 
 
 @login_required
 @require_safe
 def artifact_mask(request: HttpRequest, artifact_id: uuid.UUID) -> HttpResponse:
     """A tool's mask, which is of one frame, in a volume that is empty elsewhere; `?grid=file` as above."""
-    masks = Artifact.objects.visible_to(request.user).filter(kind=Artifact.MASK, image__isnull=False).exclude(file="")
-    found = get_object_or_404(masks.select_related("image"), pk=artifact_id)
-    assert found.image is not None
-    with found.file.open("rb") as file, Picture.open(io.BytesIO(file.read()), formats=["PNG"]) as picture:
-        plane = (np.asarray(picture.convert("L")) >= 128).astype(np.uint8)
-    frame = int(found.data.get("frame") or 0)
-    if not 0 <= frame < found.image.frames:
-        return none_here(nifti.NO_VOLUME)
-    stack = np.zeros((found.image.frames, *plane.shape), dtype=np.uint8)
-    stack[frame] = plane
-    return _mask(request, found.image, stack, found.pk)
+    masks = Artifact.objects.visible_to(request.user).filter(kind=Artifact.MASK)
+    return _mask(request, get_object_or_404(masks.select_related("image"), pk=artifact_id))
 
 
-def _mask(request: HttpRequest, image: Image, mask: NDArray[np.uint8], pk: uuid.UUID) -> HttpResponse:
-    if image.facts.layout != "volume" or image.facts.affine is None:
+def _mask(request: HttpRequest, marked: Marked) -> HttpResponse:
+    image = marked.image
+    if image is None or image.layout != "volume" or image.facts.affine is None:
         return none_here(nifti.NO_VOLUME)
     try:
-        body = nifti.mask_file(mask, image, source_grid=request.GET.get("grid") == "file")
+        body = nifti.mask_file(mask_of(marked), image, source_grid=request.GET.get("grid") == "file")
     except BadInput as error:
         return none_here(str(error))
-    headers = {"Cache-Control": KEPT, "Content-Disposition": f'attachment; filename="mask-{pk.hex[:8]}.nii.gz"'}
+    name = f"mask-{marked.pk.hex[:8]}.nii.gz"
+    headers = {"Cache-Control": KEPT, "Content-Disposition": f'attachment; filename="{name}"'}
     return HttpResponse(body, content_type=NIFTI, headers=headers)

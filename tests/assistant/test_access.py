@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import data_store
+import numpy as np
 import pytest
 from django.contrib.auth.models import User
 from django.core.files.base import ContentFile
@@ -65,6 +66,11 @@ class World:
     drawn: Annotation
 
     @property
+    def annotation(self) -> Annotation:
+        """A mask that she drew herself."""
+        return Annotation.objects.exclude(pk=self.drawn.pk).get()
+
+    @property
     def mask(self) -> Artifact:
         return Artifact.objects.filter(kind=Artifact.MASK)[0]
 
@@ -120,6 +126,10 @@ ADDRESSES: dict[str, Address] = {
     "image-volume": own(volume),
     "annotation-nifti": own(lambda w: [w.drawn.pk]),
     "artifact-nifti": own(mask, 404),  # of a radiograph, which is no volume
+    "image-deidentified": own(image),
+    "image-measurements": own(lambda w: [*image(w), "csv"]),
+    "annotation-saved": own(lambda w: [w.annotation.pk, "png"]),
+    "artifact-saved": own(lambda w: [*mask(w), "png"]),
     "artifact": own(mask),
     "artifact-overlay": own(mask),
     "run-events": own(run),
@@ -209,6 +219,9 @@ def test_every_address_is_listed_here():
 def world(alice: User, eager_celery: Any) -> World:
     conversation = Conversation.objects.create(owner=alice)
     radiograph = uploads.store(alice, SimpleUploadedFile("film.dcm", RADIOGRAPH.read_bytes()))
+    drawn = np.zeros((radiograph.height, radiograph.width), np.uint8)
+    drawn[10:20, 30:50] = 255
+    Annotation.add(radiograph, drawn, kind=Annotation.MASK, author=Annotation.PERSON, label="left lung")
     first = runs.ask(conversation, "Segment the lungs", [radiograph])
     conversation.refresh_from_db()
     runs.ask(conversation, "Draft a report", [])
@@ -222,8 +235,8 @@ def world(alice: User, eager_celery: Any) -> World:
     imported = Import.objects.create(owner=alice, name="list.md", state=Import.DONE, line="1 added.")
     default_storage.save(work.repaired_list(imported), ContentFile(b"# A list"))
     volume = phantom.store(alice, phantom.voxels())
-    drawn = phantom.mark(volume, phantom.block())
-    return World(conversation, first, Report.objects.get(), paper, note, private, pdf, imported, volume, drawn)
+    block = phantom.mark(volume, phantom.block())
+    return World(conversation, first, Report.objects.get(), paper, note, private, pdf, imported, volume, block)
 
 
 def asked(world: World, name: str, user: User | None) -> int:
