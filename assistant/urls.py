@@ -17,6 +17,7 @@ from assistant.views import (
     reports,
     runs,
     viewer,
+    volumes,
 )
 
 urlpatterns: list[URLPattern | URLResolver] = [
@@ -33,6 +34,9 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("images/<uuid:image_id>/preview.png", images.preview, name="image-preview"),
     path("images/<uuid:image_id>/text/", images.text, name="image-text"),
     path("images/<uuid:image_id>/original", images.original, name="image-original"),
+    path("images/<uuid:image_id>/volume.nii", volumes.volume, name="image-volume"),
+    path("annotations/<uuid:annotation_id>/mask.nii.gz", volumes.annotation_mask, name="annotation-nifti"),
+    path("artifacts/<uuid:artifact_id>/mask.nii.gz", volumes.artifact_mask, name="artifact-nifti"),
     path("images/<uuid:image_id>/viewer.json", viewer.description, name="image-viewer"),
     path("images/<uuid:image_id>/frames/<int:number>.raw", viewer.frame_raw, name="image-frame-raw"),
     path("images/<uuid:image_id>/frames/<int:number>.png", viewer.frame_png, name="image-frame-png"),
