@@ -37,7 +37,7 @@ def _question(message: Message, names: Names, with_pixels: bool) -> HumanMessage
     text = message.text + ("\n\nAttached images:\n" + "\n".join(notes) if notes else "")
     content: list[str | dict[str, Any]] = [{"type": "text", "text": text}]
     if with_pixels:
-        content += [{"type": "image_url", "image_url": {"url": _url(image)}} for image in images]
+        content += [{"type": "image_url", "image_url": {"url": _url(image)}} for image in images if not image.held]
     attached = {image.pk for image in images}
     known = [{"name": name, "attached": key in attached} for key, name in names.items()]
     return HumanMessage(
@@ -50,7 +50,10 @@ def _describe(image: Image) -> str:
     decoded = Decoded.from_dict(image.decoded)
     spacing = f", spacing {decoded.spacing.row_mm:g} x {decoded.spacing.column_mm:g} mm" if decoded.spacing else ""
     part = f", {decoded.body_part}" if decoded.body_part else ""
-    return f"{image.kind}, modality {image.modality}{part}, {image.width} x {image.height} pixels{spacing}"
+    frames = f" x {image.frames} {'slices' if image.layout == 'volume' else 'frames'}" if image.frames > 1 else ""
+    held = ", its pixels are withheld until its owner has settled the text in them" if image.held else ""
+    size = f"{image.width} x {image.height}{frames} pixels"
+    return f"{image.kind}, modality {image.modality}{part}, {size}{spacing}{held}"
 
 
 def _url(image: Image) -> str:

@@ -19,6 +19,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("images/", images.upload, name="image-upload"),
     path("images/sample/", images.sample, name="image-sample"),
     path("images/<uuid:image_id>/preview.png", images.preview, name="image-preview"),
+    path("images/<uuid:image_id>/text/", images.text, name="image-text"),
     path("images/<uuid:image_id>/original", images.original, name="image-original"),
     path("artifacts/<uuid:artifact_id>/", images.artifact, name="artifact"),
     path("artifacts/<uuid:artifact_id>/overlay.png", images.overlay, name="artifact-overlay"),

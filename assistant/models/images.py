@@ -33,8 +33,8 @@ class Image(models.Model):
 
     # Not needed or not asked for; asked for; nothing found; something found; and what the owner then did about it.
     UNCHECKED, WAITING, CLEAR, FOUND, ACCEPTED, MASKED = "", "waiting", "clear", "found", "accepted", "masked"
-    FAILED = "failed"
-    HELD = (WAITING, FOUND, FAILED)
+    FAILED, MASKING = "failed", "masking"
+    HELD = (WAITING, FOUND, FAILED, MASKING)
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     owner = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="images")

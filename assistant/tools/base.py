@@ -127,3 +127,4 @@ class Tool:
     queue: str
     run: Callable[[Context, Any], ToolResult]
     missing: Callable[[], str] = lambda: ""
+    shows_a_model: bool = False  # its image's pixels: refused while text in them is not settled
