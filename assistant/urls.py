@@ -5,7 +5,7 @@ from django.views.generic.base import RedirectView
 
 from assistant import health
 from assistant.api import api
-from assistant.views import access, conversations, evidence, home, images, models_page, proposals, reports, runs
+from assistant.views import access, conversations, evidence, home, images, marks, models_page, proposals, reports, runs
 
 urlpatterns: list[URLPattern | URLResolver] = [
     path("", home.home, name="home"),
@@ -13,6 +13,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("chats/", conversations.chats, name="chat-create"),
     path("chats/<uuid:conversation_id>/", conversations.chat, name="chat"),
     path("chats/<uuid:conversation_id>/messages/", conversations.send, name="chat-send"),
+    path("chats/<uuid:conversation_id>/segment/", marks.segment, name="chat-segment"),
     path("chats/<uuid:conversation_id>/rename/", conversations.rename, name="chat-rename"),
     path("chats/<uuid:conversation_id>/delete/", conversations.delete, name="chat-delete"),
     path("chats/<uuid:conversation_id>/images/<uuid:image_id>/", evidence.image, name="chat-image"),
@@ -21,6 +22,9 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("images/<uuid:image_id>/preview.png", images.preview, name="image-preview"),
     path("images/<uuid:image_id>/text/", images.text, name="image-text"),
     path("images/<uuid:image_id>/original", images.original, name="image-original"),
+    path("images/<uuid:image_id>/masks/", marks.add_mask, name="mask-add"),
+    path("images/<uuid:image_id>/measurements/", marks.add_measurement, name="measurement-add"),
+    path("annotations/<uuid:annotation_id>/delete/", marks.delete, name="annotation-delete"),
     path("artifacts/<uuid:artifact_id>/", images.artifact, name="artifact"),
     path("artifacts/<uuid:artifact_id>/overlay.png", images.overlay, name="artifact-overlay"),
     path("runs/<uuid:run_id>/events/", runs.run_events, name="run-events"),

@@ -1,14 +1,14 @@
 """Lengths, angles and ellipses on one frame: exact formulas, no interpolation, numpy only (docs/measurements.md).
 
 Points are (x, y) in pixels of the frame, the centre of the first pixel at (0.5, 0.5). With a spacing, x is multiplied
-by the distance between columns and y by that between rows before anything else is computed, so that pixels which are not
+by the distance between columns and y by that between rows before anything else is computed, so that pixels that are not
 square give true lengths and angles. Without one, results are in pixels and say so.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
@@ -36,6 +36,7 @@ AT_THE_DETECTOR = "Measured at the detector: sizes in the patient are smaller."
 INVERTED = "Values are not given: the file stores this image inverted (MONOCHROME1), and the greys here are mirrored."
 COLOUR = "Values are not given: the image is in colour."
 NO_PIXELS = "Values are not given: the pixels of this image are not kept as one grid."
+NO_MASK = "This mask is empty."
 EMPTY = "No pixel's centre lies inside this ellipse, so it has no values."
 
 
@@ -152,8 +153,63 @@ def statistics(image: Image, inside: NDArray[np.bool_], unit: str = "") -> tuple
     values = image.pixels[inside].astype(np.float64)
     if values.size == 0:
         return (Value("n", 0.0, ""),), (EMPTY,)
-    numbers = {"mean": values.mean(), "sd": values.std(), "min": values.min(), "max": values.max()}
-    return (*(Value(name, float(v), unit) for name, v in numbers.items()), Value("n", float(values.size), "")), ()
+    numbers = [float(number) for number in (values.mean(), values.std(), values.min(), values.max())]
+    return (*_values(numbers[0], numbers[1], numbers[2], numbers[3], unit), Value("n", float(values.size), "")), ()
+
+
+@dataclass(frozen=True, slots=True)
+class Region:
+    """A mask, measured. `columns`, `rows` and `frames` are the sizes of the box around it; `on` counts the frames that
+    it lies on. `values` are mean, sd, min and max over all its pixels, none where they are not the file's own."""
+
+    pixels: int
+    columns: int
+    rows: int
+    frames: int
+    on: int
+    values: tuple[Value, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+def region(parts: Iterable[tuple[int, Image, NDArray[np.bool_]]], unit: str = "") -> Region:
+    """Measure a mask given as (number of the frame, the frame, (H, W) mask), frame by frame: none is kept.
+
+    Mean and sd (divided by n) are those of all pixels together, merged as in Chan, Golub and LeVeque (1979).
+    Raises BadInput when the mask is empty.
+    """
+    n, mean, m2, low, high, on = 0, 0.0, 0.0, math.inf, -math.inf, 0
+    edges: tuple[int, int, int, int, int, int] | None = None
+    notes: dict[str, None] = {}
+    for number, image, inside in parts:
+        rows, columns = np.flatnonzero(inside.any(axis=1)), np.flatnonzero(inside.any(axis=0))
+        if rows.size == 0:
+            continue
+        on += 1
+        here = (number, number, int(rows[0]), int(rows[-1]), int(columns[0]), int(columns[-1]))
+        edges = here if edges is None else _around(edges, here)
+        notes |= dict.fromkeys([COLOUR] * image.is_colour + [INVERTED] * (image.inverted and not image.is_colour))
+        values = (image.pixels if not image.is_colour else image.pixels[..., 0])[inside].astype(np.float64)
+        step = float(values.mean()) - mean
+        total = n + values.size
+        m2 += float(values.var()) * values.size + step**2 * n * values.size / total
+        mean, n = mean + step * values.size / total, total
+        low, high = min(low, float(values.min())), max(high, float(values.max()))
+    if edges is None:
+        raise BadInput(NO_MASK)
+    found = () if notes else _values(mean, math.sqrt(m2 / n), low, high, unit)
+    sizes = [last - first + 1 for first, last in zip(edges[::2], edges[1::2], strict=True)]
+    return Region(n, sizes[2], sizes[1], sizes[0], on, found, tuple(notes))
+
+
+def _around(a: tuple[int, ...], b: tuple[int, ...]) -> tuple[int, int, int, int, int, int]:
+    """The edges (first and last, of frames, rows and columns) of the box around both."""
+    first = [min(x, y) for x, y in zip(a[::2], b[::2], strict=True)]
+    last = [max(x, y) for x, y in zip(a[1::2], b[1::2], strict=True)]
+    return first[0], last[0], first[1], last[1], first[2], last[2]
+
+
+def _values(mean: float, sd: float, low: float, high: float, unit: str) -> tuple[Value, ...]:
+    return Value("mean", mean, unit), Value("sd", sd, unit), Value("min", low, unit), Value("max", high, unit)
 
 
 def _between(a: Point, b: Point, spacing: Spacing | None) -> tuple[float, float]:
