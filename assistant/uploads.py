@@ -27,6 +27,7 @@ from assistant import burned_in
 from assistant.models import Annotation, Image, Study
 from inference.decode import PIXELS, PREVIEW, Limits, decode
 from inference.errors import BadInput, InferenceError, Unavailable
+from inference.overlays import Reference, read_overlays, referenced
 from inference.sorting import Received, Refused, Series, sort
 from inference.types import Cleaning, Decoded
 
@@ -34,6 +35,7 @@ SAMPLE = "RG1_UNCR.dcm"
 SUFFIX = {"png": ".png", "jpeg": ".jpg", "tiff": ".tif", "dicom": ".dcm", "nifti": ".nii.gz"}
 BUSY = "Too many images are being read at the moment. Try again in a minute."
 EMPTY = "This file is empty."
+NO_IMAGE = "The image that this segmentation was drawn on is not here. Upload the series first, or both together."
 
 # Each decoder may use its full memory limit; more than this many at once wait their turn.
 _slots = threading.BoundedSemaphore(2)
@@ -78,7 +80,11 @@ def receive(user: User, files: "Sequence[UploadedFile[bytes]]") -> Stored:
             found = sort(received, unpacked, limits())
         stored.refused += found.refused
         for series in found.series:
-            _keep(user, series, stored)
+            if series.kind != "overlay":
+                _keep(user, series, stored)
+        for series in found.series:  # after the images that they may belong to
+            if series.kind == "overlay":
+                _overlay(user, series, stored)
     return stored
 
 
@@ -183,6 +189,33 @@ def _keep(user: User, series: Series, stored: Stored, name: str = "") -> None:
             raise
         except (InferenceError, TooLarge) as error:
             stored.refused.append(Refused(series.name, str(error)))
+
+
+def _overlay(user: User, series: Series, stored: Stored) -> None:
+    """Lay the regions of a SEG or RTSTRUCT file on the image it was drawn on, or say why not."""
+    cleaning = cleaning_of(user)
+    try:
+        with _slot():
+            reference = referenced(series.sources[0], cleaning, limits())
+            image = _image_of(user, reference)
+            if image is None:
+                raise BadInput(NO_IMAGE)
+            found = read_overlays(series.sources[0], image.facts, cleaning, limits())
+    except Unavailable:
+        raise
+    except InferenceError as error:
+        stored.refused.append(Refused(series.name, str(error)))
+        return
+    for one in found:
+        fields = {"kind": Annotation.MASK, "author": Annotation.FILE, "label": one.label, "source": one.source}
+        stored.annotations.append(Annotation.add(image, one.mask, **fields))
+
+
+def _image_of(user: User, reference: Reference) -> Image | None:
+    """The newest image of this user that was made of the series which the file names."""
+    if not reference.series:
+        return None
+    return Image.objects.filter(owner=user, decoded__uids__series=reference.series).first()
 
 
 def _save(user: User, series: Series, out: Path, decoded: Decoded, name: str = "") -> Image:

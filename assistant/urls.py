@@ -5,7 +5,19 @@ from django.views.generic.base import RedirectView
 
 from assistant import health
 from assistant.api import api
-from assistant.views import access, conversations, evidence, home, images, marks, models_page, proposals, reports, runs
+from assistant.views import (
+    access,
+    conversations,
+    downloads,
+    evidence,
+    home,
+    images,
+    marks,
+    models_page,
+    proposals,
+    reports,
+    runs,
+)
 
 urlpatterns: list[URLPattern | URLResolver] = [
     path("", home.home, name="home"),
@@ -25,6 +37,10 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("images/<uuid:image_id>/masks/", marks.add_mask, name="mask-add"),
     path("images/<uuid:image_id>/measurements/", marks.add_measurement, name="measurement-add"),
     path("annotations/<uuid:annotation_id>/delete/", marks.delete, name="annotation-delete"),
+    path("images/<uuid:image_id>/deidentified", downloads.deidentified, name="image-deidentified"),
+    path("images/<uuid:image_id>/measurements.<str:form>", downloads.measurements, name="image-measurements"),
+    path("annotations/<uuid:annotation_id>/saved.<str:form>", downloads.annotation_mask, name="annotation-saved"),
+    path("artifacts/<uuid:artifact_id>/saved.<str:form>", downloads.artifact_mask, name="artifact-saved"),
     path("artifacts/<uuid:artifact_id>/", images.artifact, name="artifact"),
     path("artifacts/<uuid:artifact_id>/overlay.png", images.overlay, name="artifact-overlay"),
     path("runs/<uuid:run_id>/events/", runs.run_events, name="run-events"),

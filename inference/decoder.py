@@ -7,7 +7,9 @@ pixels.npy, with `cleaning` the de-identified file too, and says what it found.
 
 from __future__ import annotations
 
+import re
 import warnings
+import zlib
 from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
@@ -23,7 +25,11 @@ if TYPE_CHECKING:
 READERS: dict[Kind, str] = {
     "png": "inference.readers.raster",
     "jpeg": "inference.readers.raster",
-    "dicom": "inference.readers.dicom",
+    "dicom": "inference.readers.dicom.series",
+    "overlay": "inference.readers.dicom.series",  # which says that it is shown over images
+    "tiff": "inference.readers.tiff",
+    "nifti": "inference.readers.nifti",
+    "video": "inference.readers.video",
 }
 NAMES: dict[Kind, str] = {
     "png": "PNG",
@@ -33,24 +39,32 @@ NAMES: dict[Kind, str] = {
     "nifti": "NIfTI",
     "slide": "slide",
     "video": "video",
+    "overlay": "DICOM",
 }
+# The first class that a DICOM file names is its own: segmentations, label maps and structure sets lie on other images.
+CLASS = re.compile(rb"1\.2\.840\.10008\.5\.1\.4\.1\.1\.([\d.]+)")
+OVERLAYS = (b"66.4", b"66.7", b"481.3")
 
 EMPTY = "This file is empty."
-OTHER = "This is not a PNG, JPEG or DICOM file (it looks like {what})."
+OTHER = (
+    "This is not an image or video that is read here, such as DICOM, NIfTI, TIFF, PNG or MP4 (it looks like {what})."
+)
 DAMAGED = "This {kind} file cannot be read: it is damaged or incomplete. Export it again and send that."
 TOO_BIG = "This file is {size:.1f} MB; at most {limit:g} MB are read."
+
+TIFFS = (b"II*\x00", b"MM\x00*", b"II+\x00\x08\x00\x00\x00", b"MM\x00+\x00\x08\x00\x00")  # the last two: BigTIFF
+ISO_PICTURES = (b"heic", b"heix", b"mif1", b"msf1", b"avif", b"avis")  # still pictures in the container of MP4
 
 LOOKS_LIKE = (
     (b"%PDF", "a PDF"),
     (b"PK\x03\x04", "a ZIP archive or an Office document"),
-    (b"\x1f\x8b", "a gzip archive, perhaps NIfTI"),
-    (b"GIF8", "a GIF"),
-    (b"II*\x00", "a TIFF"),
-    (b"MM\x00*", "a TIFF"),
+    (b"\x1f\x8b", "a gzip archive without a NIfTI volume in it"),
     (b"BM", "a BMP"),
-    (b"RIFF", "a WebP, WAV or AVI"),
+    (b"RIFF", "a WebP or WAV"),
     (b"\x00\x00\x00\x0cjP  ", "a JPEG 2000"),
-    (b"\x5c\x01\x00\x00", "a NIfTI volume"),
+    (b"\x5c\x01\x00\x00", "an Analyze header"),
+    (b"\x00\x00\x01\xba", "an MPEG program stream"),
+    (b"\x30\x26\xb2\x75", "a Windows Media video"),
     (b"\x89HDF", "an HDF5 file"),
     (b"\x7fELF", "a program"),
     (b"MZ", "a Windows program"),
@@ -90,11 +104,18 @@ def recognise(source: Path, limits: Limits) -> Kind:
     with source.open("rb") as file:
         head = file.read(4096)
     if head[128:132] == b"DICM":
-        return "dicom"
+        first = CLASS.search(head, 132)
+        return "overlay" if first and first[1] in OVERLAYS else "dicom"
     if head.startswith(b"\x89PNG\r\n\x1a\n"):
         return "png"
     if head.startswith(b"\xff\xd8\xff"):
         return "jpeg"
+    if head.startswith(TIFFS):
+        return "tiff"
+    if _is_nifti(head):
+        return "nifti"
+    if _is_video(head):
+        return "video"
     if head[:2] in (b"\x08\x00", b"\x00\x08") and len(head) > 132:
         return "dicom"
     raise BadInput(OTHER.format(what=_looks_like(head)))
@@ -116,6 +137,27 @@ def _limits(values: dict[str, Any]) -> Limits:
     from inference.decode import Limits
 
     return Limits(**values)
+
+
+def _is_nifti(head: bytes) -> bool:
+    """NIfTI-1 or -2 by length of header and magic, also inside gzip, of which only the beginning is inflated."""
+    if head.startswith(b"\x1f\x8b"):
+        try:
+            head = zlib.decompressobj(zlib.MAX_WBITS + 16).decompress(head, 600)
+        except zlib.error:
+            return False
+    lengths = {int.from_bytes(head[:4], order) for order in ("little", "big")}
+    return (348 in lengths and head[344:348] in (b"n+1\0", b"ni1\0")) or (
+        540 in lengths and head[4:8] in (b"n+2\0", b"ni2\0")
+    )
+
+
+def _is_video(head: bytes) -> bool:
+    """MP4 and MOV, AVI, WebM and Matroska; GIF, which may move."""
+    if head[4:8] == b"ftyp":
+        return head[8:12] not in ISO_PICTURES
+    avi = head.startswith(b"RIFF") and head[8:12] == b"AVI "
+    return avi or head[4:8] in (b"moov", b"mdat", b"wide") or head.startswith((b"\x1aE\xdf\xa3", b"GIF8"))
 
 
 def _looks_like(head: bytes) -> str:

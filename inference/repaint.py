@@ -9,13 +9,12 @@ from pathlib import Path
 
 import numpy as np
 from pydicom import dcmread
-from pydicom.dataset import Dataset
 from pydicom.pixels.utils import pixel_array
-from pydicom.sequence import Sequence as DicomSequence
-from pydicom.sr.codedict import codes
 from pydicom.uid import ExplicitVRLittleEndian
 
 from inference.burned_in import mask_text
+from inference.deidentify import add_method
+from inference.deidentify.walk import CLEAN_PIXELS
 
 
 def repaint(clean: Path, boxes: Sequence[Sequence[int]], folder: Path) -> None:
@@ -50,19 +49,10 @@ def _repainted(content: bytes, boxes: Sequence[Sequence[int]]) -> bytes:
     )
     dataset.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
     dataset.BurnedInAnnotation = "NO"
-    _say_so(dataset)
+    add_method(dataset, CLEAN_PIXELS)
     out = BytesIO()
     dataset.save_as(out, enforce_file_format=True)
     return out.getvalue()
-
-
-def _say_so(dataset: Dataset) -> None:
-    option = Dataset()
-    option.CodeValue, option.CodingSchemeDesignator = "113101", "DCM"
-    option.CodeMeaning = codes.DCM.CleanPixelDataOption.meaning
-    methods = list(dataset.get("DeidentificationMethodCodeSequence") or [])
-    if all(method.CodeValue != "113101" for method in methods):
-        dataset.DeidentificationMethodCodeSequence = DicomSequence([*methods, option])
 
 
 def _black_in_ybr(painted: np.ndarray, stored: np.ndarray, boxes: Sequence[Sequence[int]]) -> np.ndarray:

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 Embedding = NDArray[np.float32]
 SpacingSource = Literal["PixelSpacing", "ImagerPixelSpacing", "NIfTI header", "slide header", "OME metadata"]
-Kind = Literal["png", "jpeg", "tiff", "dicom", "nifti", "slide", "video"]
+Kind = Literal["png", "jpeg", "tiff", "dicom", "nifti", "slide", "video", "overlay"]
 Layout = Literal["image", "frames", "volume", "slide"]
 Affine = tuple[tuple[float, float, float, float], ...]
 WindowSource = Literal["file", "VOI LUT", "percentiles", "full range"]

@@ -22,6 +22,7 @@ from inference.errors import InferenceError, Unavailable
 
 WIDTHS = (96, 512)
 ORIGINAL_TYPES = {"png": "image/png", "jpeg": "image/jpeg", "dicom": "application/dicom"}
+NOT_KEPT = "The original was not kept: this image was de-identified when it was uploaded. Save the clean copy instead."
 FILL_ALPHA = 110
 KEPT = "private, max-age=3600"
 
@@ -115,6 +116,8 @@ def text(request: HttpRequest, image_id: uuid.UUID) -> HttpResponse:
 def original(request: HttpRequest, image_id: uuid.UUID) -> HttpResponse:
     """The file as it was uploaded, to be saved and never shown by the browser."""
     image = get_object_or_404(Image.objects.visible_to(request.user), pk=image_id)
+    if not image.original:
+        return problem(request, 410, NOT_KEPT)
     suffix = {"dicom": "dcm", "jpeg": "jpg"}.get(image.kind, image.kind)
     headers = {
         "Content-Disposition": f'attachment; filename="image-{image.pk.hex[:8]}.{suffix}"',

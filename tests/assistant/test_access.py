@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import data_store
+import numpy as np
 import pytest
 from django.contrib.auth.models import User
 from django.core.files.base import ContentFile
@@ -17,7 +18,7 @@ from django.test import Client
 from django.urls import URLPattern, URLResolver, get_resolver, reverse
 
 from assistant import runs, uploads
-from assistant.models import ApiToken, Artifact, Conversation, Report, Run
+from assistant.models import Annotation, ApiToken, Artifact, Conversation, Report, Run
 from corpus.documents import shelf
 from corpus.imports import work
 from corpus.models import Import, Note, Paper, PaperFile, SavedSearch
@@ -60,6 +61,11 @@ class World:
     private: Paper
     pdf: PaperFile
     imported: Import
+
+    @property
+    def annotation(self) -> Annotation:
+        """A mask that she drew herself."""
+        return Annotation.objects.get()
 
     @property
     def mask(self) -> Artifact:
@@ -110,6 +116,10 @@ ADDRESSES: dict[str, Address] = {
     "image-preview": own(image),
     "image-text": own(image),
     "image-original": own(image),
+    "image-deidentified": own(image),
+    "image-measurements": own(lambda w: [*image(w), "csv"]),
+    "annotation-saved": own(lambda w: [w.annotation.pk, "png"]),
+    "artifact-saved": own(lambda w: [*mask(w), "png"]),
     "artifact": own(mask),
     "artifact-overlay": own(mask),
     "run-events": own(run),
@@ -199,6 +209,9 @@ def test_every_address_is_listed_here():
 def world(alice: User, eager_celery: Any) -> World:
     conversation = Conversation.objects.create(owner=alice)
     radiograph = uploads.store(alice, SimpleUploadedFile("film.dcm", RADIOGRAPH.read_bytes()))
+    drawn = np.zeros((radiograph.height, radiograph.width), np.uint8)
+    drawn[10:20, 30:50] = 255
+    Annotation.add(radiograph, drawn, kind=Annotation.MASK, author=Annotation.PERSON, label="left lung")
     first = runs.ask(conversation, "Segment the lungs", [radiograph])
     conversation.refresh_from_db()
     runs.ask(conversation, "Draft a report", [])
