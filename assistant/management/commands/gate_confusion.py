@@ -110,7 +110,9 @@ def _both(decoded: Decoded, folder: Path) -> tuple[Gate, Gate]:
 
 def _drawn() -> list[Seen]:
     return [
-        _seen(name, modality, part, decide(Decoded("png", "unknown", picture.shape[1], picture.shape[0]), picture), False)
+        _seen(
+            name, modality, part, decide(Decoded("png", "unknown", picture.shape[1], picture.shape[0]), picture), False
+        )
         for name, modality, part, picture in drawn()
     ]
 
