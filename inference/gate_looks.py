@@ -87,7 +87,7 @@ def outline(looks: Looks, faint: bool = False) -> Bits:
     source = looks.grey if looks.rgb is None else looks.rgb.max(axis=2)
     soft = Pillow.fromarray(source.astype(np.uint8)).filter(ImageFilter.BoxBlur(2))
     darkest = 8 if faint else 22
-    solid = np.asarray(soft) >= darkest
+    solid: Bits = np.asarray(np.asarray(soft) >= darkest)
     if faint:
         solid = _shrink(_grow(solid, 9), 9)
     opening = 9 if faint else 7  # takes letters away

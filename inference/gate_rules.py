@@ -187,7 +187,9 @@ def endoscopy(looks: Looks) -> Iterator[Guess]:
         "",
         0.8,
         Sign(float(np.mean([corner < 2 * BLACK for corner in corners]) == 1), "black corners"),
-        Sign(rise(float(inside.mean()), 0.4, 0.55) * rise(looks.black, 0.02, 0.04), "a field of view cut at its corners"),
+        Sign(
+            rise(float(inside.mean()), 0.4, 0.55) * rise(looks.black, 0.02, 0.04), "a field of view cut at its corners"
+        ),
         Sign(rise(looks.warm, 0.85, 0.97), "pink to red throughout"),
         Sign(rise(green, 0.8, 0.7) * rise(green, 0.2, 0.3), ""),
         Sign(rise(blue, 0.8, 0.7), ""),
@@ -202,7 +204,7 @@ def dermoscopy(looks: Looks) -> Iterator[Guess]:
     height, width = looks.grey.shape
     down, across = height // 8, width // 8
     rim = np.ones(looks.grey.shape, dtype=bool)
-    rim[down:-down or None, across:-across or None] = False
+    rim[down : -down or None, across : -across or None] = False
     rim &= looks.grey >= 60  # dark corners are the edge of the lens
     if rim.mean() < 0.1:
         return
@@ -225,7 +227,7 @@ def dermoscopy(looks: Looks) -> Iterator[Guess]:
 
 
 def microscopy(looks: Looks) -> Iterator[Guess]:
-    """A stained slide in transmitted light: purple and pink (H&E, blood films), or brown with blue (antibody stains)."""
+    """A stained slide in transmitted light: purple and pink (H&E, blood films), or brown with blue (antibodies)."""
     if looks.rgb is None:
         return
     red, green, blue = (looks.rgb[..., channel] for channel in range(3))
@@ -263,12 +265,16 @@ def drawing(looks: Looks) -> Iterator[Guess]:
 
 def document(looks: Looks) -> Iterator[Guess]:
     """Writing on a light ground."""
+    written = strokes(looks.grey)
     yield weigh(
         "DOC",
         "",
         0.8,
         Sign(rise(float(np.median(looks.grey)), 130, 170), "a light ground"),
-        Sign(rise(strokes(looks.grey), 0.05, 0.1) * rise(strokes(looks.grey), 0.35, 0.25), "thin dark strokes, as letters"),
+        Sign(
+            rise(written, 0.05, 0.1) * rise(written, 0.35, 0.25),
+            "thin dark strokes, as letters",
+        ),
         Sign(rise(looks.coloured, 0.15, 0.05), "hardly any colour"),
         Sign(rise(looks.black, 0.1, 0.05), ""),
     )

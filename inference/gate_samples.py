@@ -1,9 +1,9 @@
 """Pictures of known kind, to see what the gate makes of them: those that the wheels carry, and drawn ones.
 
-What a picture is comes from its DICOM header, from the documentation of the package, or from looking at it. Of files that
-hold the same picture in several encodings, one is listed. `held_out` were not looked at while the rules were written.
-The drawn ones stand for kinds of which no wheel has a sample: they show that a rule does what it says, and nothing about
-real pictures.
+What a picture is comes from its DICOM header, from the documentation of the package, or from looking at it. Of files
+that hold the same picture in several encodings, one is listed. `held_out` were not looked at while the rules were
+written. The drawn ones stand for kinds of which no wheel has a sample: they show that a rule does what it says, and
+nothing about real pictures.
 """
 
 from __future__ import annotations
@@ -131,7 +131,9 @@ def endoscopy(rng: np.random.Generator, side: int = 480) -> Picture:
 def mammogram(rng: np.random.Generator, rows: int = 640, columns: int = 480) -> Picture:
     """Half an ellipse on the left edge, with soft texture."""
     row, column = np.mgrid[0:rows, 0:columns]
-    shape = ((row - rows * rng.uniform(0.45, 0.55)) / (0.42 * rows)) ** 2 + (column / (rng.uniform(0.6, 0.75) * columns)) ** 2
+    shape = ((row - rows * rng.uniform(0.45, 0.55)) / (0.42 * rows)) ** 2 + (
+        column / (rng.uniform(0.6, 0.75) * columns)
+    ) ** 2
     coarse = np.kron(rng.normal(0, 1, (rows // 40, columns // 40)), np.ones((40, 40)))
     tissue = 110 + 22 * (coarse + np.roll(coarse, 13, 0) + np.roll(coarse, 17, 1)) / 2 + 40 * (1 - shape)
     return _eight_bit(np.where(shape < 1, np.clip(tissue, 30, 235), 2))

@@ -98,28 +98,66 @@ class Context:
 
 
 def load(image: Image) -> types.Image:
-    """The decoded pixels with what the header says of them. Raises BadInput when the file is gone."""
+    """The decoded pixels with what is known of them, a person's word first. Raises BadInput when the file is gone."""
     decoded = types.Decoded.from_dict(image.decoded)
     try:
         with image.pixels.open("rb") as file:
             pixels = np.load(io.BytesIO(file.read()), allow_pickle=False)
     except (OSError, ValueError) as error:
         raise BadInput("The decoded pixels of this image are missing or damaged. Upload the image again.") from error
+    kind = image.kind_of()
+    told = decoded.modality if decoded.modality not in ("OT", "SC") else "unknown"
     return types.Image(
         pixels=pixels,
         spacing=decoded.spacing,
-        modality=decoded.modality,
-        body_part=decoded.body_part,
-        view=decoded.view,
+        modality=kind.modality or told,
+        body_part=kind.body_part or (None if image.said else decoded.body_part),
+        view=kind.view or (None if image.said else decoded.view),
         orientation=decoded.orientation,
         inverted=decoded.inverted,
     )
 
 
 @dataclass(frozen=True, slots=True)
+class Accepts:
+    """The kinds of image that a tool works on, in DICOM's codes; an empty set accepts any. `works_on` says it in words.
+
+    A modality, body part or view that is not known is accepted with a note, but with `unknown_ok` False.
+    """
+
+    works_on: str = "any image"
+    modalities: frozenset[str] = frozenset()
+    body_parts: frozenset[str] = frozenset()
+    views: frozenset[str] = frozenset()
+    layouts: frozenset[str] = frozenset()
+    unknown_ok: bool = True
+
+    def refuses(self, kind: types.Gate, layout: str) -> bool:
+        """Whether an image is known to be of another kind, or not known and has to be."""
+        if self.layouts and layout not in self.layouts:
+            return True
+        wanted = ((self.modalities, kind.modality), (self.body_parts, kind.body_part), (self.views, kind.view))
+        if any(known and codes and not _any_of(codes, known) for codes, known in wanted):
+            return True
+        return bool(self.modalities) and not kind.modality and not self.unknown_ok
+
+    def untold(self, kind: types.Gate) -> bool:
+        """Whether a part of what this asks for is not known. The view is not: hardly any file names it."""
+        return bool((self.modalities and not kind.modality) or (self.body_parts and not kind.body_part))
+
+
+EVERYTHING = Accepts()
+
+
+def _any_of(codes: frozenset[str], known: str) -> bool:
+    return any(part.strip() in codes for part in known.upper().split(","))
+
+
+@dataclass(frozen=True, slots=True)
 class Tool:
-    """`missing()` is empty when the tool can work, else the line that configures it. `accepts` says why an image is
-    declined, or nothing. `run` may raise Declined or any InferenceError."""
+    """`missing()` is empty when the tool can work, else the line that configures it. `accepts` gives the images that
+    suit a call with these arguments: others are declined before `run` (`assistant.tools.gate`), which may raise
+    Declined or any InferenceError."""
 
     name: str
     description: str
@@ -127,4 +165,5 @@ class Tool:
     queue: str
     run: Callable[[Context, Any], ToolResult]
     missing: Callable[[], str] = lambda: ""
+    accepts: Callable[[Any], Accepts] = lambda _: EVERYTHING
     shows_a_model: bool = False  # its image's pixels: refused while text in them is not settled

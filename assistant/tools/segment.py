@@ -5,7 +5,18 @@ import io
 from pydantic import Field
 
 from assistant.models import Artifact, Image
-from assistant.tools.base import Context, Declined, ImageArguments, NewArtifact, Statement, Tool, ToolResult, load
+from assistant.tools.base import (
+    EVERYTHING,
+    Accepts,
+    Context,
+    Declined,
+    ImageArguments,
+    NewArtifact,
+    Statement,
+    Tool,
+    ToolResult,
+    load,
+)
 from inference.types import Mask
 
 
@@ -15,6 +26,20 @@ class SegmentArguments(ImageArguments):
 
 NAME = "classical baseline (scikit-image)"
 LIMIT = "A classical baseline outlines the air-filled lung; consolidated or hidden parts are left out."
+
+
+FRONTAL_CHEST = Accepts(
+    works_on="frontal chest radiographs",
+    modalities=frozenset({"CR", "DX", "RG"}),
+    body_parts=frozenset({"CHEST", "THORAX", "LUNG", "LUNGS"}),
+    views=frozenset({"PA", "AP"}),
+    layouts=frozenset({"image"}),
+)
+
+
+def accepts(arguments: SegmentArguments) -> Accepts:
+    """Lungs are outlined on frontal chest radiographs; what else is asked for, `run` answers."""
+    return FRONTAL_CHEST if "lung" in arguments.structure.lower() else EVERYTHING
 
 
 def _png(mask: Mask) -> bytes:
@@ -68,4 +93,5 @@ TOOL = Tool(
     arguments=SegmentArguments,
     queue="vision",
     run=run,
+    accepts=accepts,
 )
