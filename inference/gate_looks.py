@@ -94,9 +94,8 @@ def outline(looks: Looks, faint: bool = False) -> Bits:
     inside = _largest(_grow(_shrink(solid, opening), opening))
     first, last = _ends(inside)
     columns = np.arange(inside.shape[1])
-    return np.asarray(
-        inside.any(axis=1)[:, None] & (columns >= first[:, None]) & (columns <= last[:, None]), dtype=np.bool_
-    )
+    filled = np.logical_and(columns >= first[:, None], columns <= last[:, None])
+    return np.asarray(np.logical_and(filled, inside.any(axis=1, keepdims=True)), dtype=np.bool_)
 
 
 def roundness(inside: Bits) -> float:

@@ -17,6 +17,7 @@ from assistant.tools import (
     describe_image,
     draft_report,
     gate,
+    measure_region,
     read_paper,
     search_literature,
     segment,
@@ -31,6 +32,7 @@ TOOLS: dict[str, Tool] = {
     for tool in (
         describe_image.TOOL,
         segment.TOOL,
+        measure_region.TOOL,
         classify.TOOL,
         ask_image.TOOL,
         search_literature.TOOL,
