@@ -87,16 +87,15 @@ def outline(looks: Looks, faint: bool = False) -> Bits:
     source = looks.grey if looks.rgb is None else looks.rgb.max(axis=2)
     soft = Pillow.fromarray(source.astype(np.uint8)).filter(ImageFilter.BoxBlur(2))
     darkest = 8 if faint else 22
-    solid = np.asarray(soft) >= darkest
+    solid: Bits = np.asarray(np.asarray(soft) >= darkest)
     if faint:
         solid = _shrink(_grow(solid, 9), 9)
     opening = 9 if faint else 7  # takes letters away
     inside = _largest(_grow(_shrink(solid, opening), opening))
     first, last = _ends(inside)
     columns = np.arange(inside.shape[1])
-    return np.asarray(
-        inside.any(axis=1)[:, None] & (columns >= first[:, None]) & (columns <= last[:, None]), dtype=np.bool_
-    )
+    filled = np.logical_and(columns >= first[:, None], columns <= last[:, None])
+    return np.asarray(np.logical_and(filled, inside.any(axis=1, keepdims=True)), dtype=np.bool_)
 
 
 def roundness(inside: Bits) -> float:

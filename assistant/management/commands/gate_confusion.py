@@ -85,7 +85,9 @@ def summary(pairs: list[tuple[str, str]]) -> str:
 
 
 def _samples() -> tuple[list[Seen], list[Seen], list[tuple[Sample, str]]]:
-    as_png, with_values, unread = [], [], []
+    as_png: list[Seen] = []
+    with_values: list[Seen] = []
+    unread: list[tuple[Sample, str]] = []
     for sample in SAMPLES:
         with tempfile.TemporaryDirectory() as folder:
             try:
@@ -109,12 +111,11 @@ def _both(decoded: Decoded, folder: Path) -> tuple[Gate, Gate]:
 
 
 def _drawn() -> list[Seen]:
-    return [
-        _seen(
-            name, modality, part, decide(Decoded("png", "unknown", picture.shape[1], picture.shape[0]), picture), False
-        )
-        for name, modality, part, picture in drawn()
-    ]
+    seen = []
+    for name, modality, part, picture in drawn():
+        decoded = Decoded("png", "unknown", picture.shape[1], picture.shape[0])
+        seen.append(_seen(name, modality, part, decide(decoded, picture), False))
+    return seen
 
 
 def _seen(name: str, modality: str, part: str, gate: Gate, held_out: bool) -> Seen:
