@@ -72,6 +72,10 @@ def evidence(message: Message, reference: dict[str, Any]) -> dict[str, Any]:
     """What a reference opens. Each row is looked up within the conversation of the message, whatever the JSON says."""
     if reference["kind"] == "passage":
         return _passage(reference, message.conversation.owner_id)
+    if reference.get("annotation_id"):
+        marks = Annotation.objects.filter(image__conversationimage__conversation=message.conversation_id)
+        mark = marks.select_related("image", "corrects").filter(pk=uuid.UUID(reference["annotation_id"])).first()
+        return {"annotation": mark, "ref": reference["ref"]}
     calls = ToolCall.objects.filter(run__conversation=message.conversation_id).select_related("report", "run")
     if reference.get("artifact_id"):
         artifact = Artifact.objects.filter(

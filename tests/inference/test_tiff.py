@@ -37,7 +37,7 @@ def by_pillow(picture: Pillow.Image, **options) -> bytes:
     return buffer.getvalue()
 
 
-@pytest.mark.parametrize("dtype", "u1 u2 u4 i1 i2 i4 f2 f4 f8".split())
+@pytest.mark.parametrize("dtype", ["u1", "u2", "u4", "i1", "i2", "i4", "f2", "f4", "f8"])
 @pytest.mark.parametrize("options", [{"compression": "zlib"}, {"tile": (16, 16)}, {"bigtiff": True, "byteorder": ">"}])
 def test_every_type_of_number_keeps_its_values(tmp_path: Path, dtype: str, options) -> None:
     pixels = (np.random.default_rng(0).random((50, 60)) * 200 - (0 if dtype[0] == "u" else 100)).astype(dtype)
