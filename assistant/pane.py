@@ -27,17 +27,19 @@ def image_pane(
         "layers": viewing.layers(conversation, image, lit, name) if image else [],
         "lit": lit,
         "edges": viewing.edges(image) if image else None,
+        "version": viewing.version(image) if image else "",
         "frame": _frame(image, frame) if image else None,
     }
 
 
-def _frame(image: Image, asked: int | None) -> dict[str, int | None] | None:
+def _frame(image: Image, asked: int | None) -> dict[str, Any] | None:
     """The frame that is shown without script, with its neighbours; None for an image of one frame."""
     if image.frames < 2 or image.layout == "slide":
         return None
     first = image.frames // 2 if image.layout == "volume" else 0
     n = first if asked is None else min(max(asked, 0), image.frames - 1)
-    return {"n": n, "before": n - 1 if n else None, "after": n + 1 if n + 1 < image.frames else None}
+    after = n + 1 if n + 1 < image.frames else None
+    return {"n": n, "before": n - 1 if n else None, "after": after, "asked": asked is not None}
 
 
 def numbered(references: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -70,6 +72,10 @@ def evidence(message: Message, reference: dict[str, Any]) -> dict[str, Any]:
     """What a reference opens. Each row is looked up within the conversation of the message, whatever the JSON says."""
     if reference["kind"] == "passage":
         return _passage(reference, message.conversation.owner_id)
+    if reference.get("annotation_id"):
+        marks = Annotation.objects.filter(image__conversationimage__conversation=message.conversation_id)
+        mark = marks.select_related("image", "corrects").filter(pk=uuid.UUID(reference["annotation_id"])).first()
+        return {"annotation": mark, "ref": reference["ref"]}
     calls = ToolCall.objects.filter(run__conversation=message.conversation_id).select_related("report", "run")
     if reference.get("artifact_id"):
         artifact = Artifact.objects.filter(

@@ -18,6 +18,10 @@ from inference.types import Decoded
 
 NO_PLACE = "A DICOM segmentation of several frames needs their place in the patient, and this file gives none."
 FAULT = "The mask could not be written: the image's file does not say what such a file must."
+MUST_BE_THERE = (
+    *("PatientID", "PatientName", "PatientBirthDate", "PatientSex", "AccessionNumber", "ReferringPhysicianName"),
+    *("StudyID", "StudyDate", "StudyTime", "StudyInstanceUID"),
+)
 ELSEWHERE = "The mask does not fit the DICOM files of this image."
 
 
@@ -53,7 +57,7 @@ def _write_seg(mask: NDArray[np.uint8], decoded: Decoded, source: Path, region: 
     import highdicom
     from highdicom.seg import Segmentation, SegmentationTypeValues
 
-    sources = _sources(source, decoded)
+    sources = [_complete(dataset) for dataset in _sources(source, decoded)]
     frames = int(sources[0].get("NumberOfFrames") or 1) if len(sources) == 1 else len(sources)
     if mask.shape != (frames, int(sources[0].Rows), int(sources[0].Columns)):
         raise BadInput(ELSEWHERE)
@@ -78,15 +82,23 @@ def _write_seg(mask: NDArray[np.uint8], decoded: Decoded, source: Path, region: 
         content_label="MASK",
         content_description="Research use only, not for diagnosis.",
     )
-    _drop_empty_measures(segmentation)
+    _drop_partial_measures(segmentation)
     segmentation.save_as(target)
 
 
-def _drop_empty_measures(segmentation: Any) -> None:
-    """highdicom writes pixel measures without measures for a source that has none, and then cannot read them."""
+def _complete(dataset: Any) -> Any:
+    """With every element that a file of any image must have, if only empty: writers leave them out."""
+    for name in MUST_BE_THERE:
+        if name not in dataset:
+            setattr(dataset, name, "")
+    return dataset
+
+
+def _drop_partial_measures(segmentation: Any) -> None:
+    """highdicom writes pixel measures in part for a source that has them in part, and then cannot read them."""
     shared = segmentation.SharedFunctionalGroupsSequence[0]
     measures = shared.get("PixelMeasuresSequence")
-    if measures and "PixelSpacing" not in measures[0]:
+    if measures and not all(name in measures[0] for name in ("PixelSpacing", "SliceThickness")):
         del shared.PixelMeasuresSequence
 
 

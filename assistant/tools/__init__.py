@@ -16,6 +16,7 @@ from assistant.tools import (
     compare_papers,
     describe_image,
     draft_report,
+    measure_region,
     read_paper,
     search_literature,
     segment,
@@ -30,6 +31,7 @@ TOOLS: dict[str, Tool] = {
     for tool in (
         describe_image.TOOL,
         segment.TOOL,
+        measure_region.TOOL,
         classify.TOOL,
         ask_image.TOOL,
         search_literature.TOOL,

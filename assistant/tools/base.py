@@ -4,19 +4,24 @@ A tool returns statements: sentences that stand on evidence it made, each with t
 the chat model reads, what the guide writes from, and what a report is drafted from, so no answer needs to be parsed.
 """
 
-import io
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
 from assistant.models import ConversationImage, Image, ToolCall
 from inference import types
+from inference.decode import GONE, NO_FRAME, as_image
 from inference.errors import BadInput
 
 NOT_CONFIGURED = "not configured"
+LABEL = 120  # characters of a name
+NO_GRID = (
+    "The pixels of this image are not kept as one grid (a slide is read tile by tile), so this cannot be done on it."
+)
 
 
 class Declined(Exception):
@@ -31,6 +36,12 @@ class Arguments(BaseModel):
 
 class ImageArguments(Arguments):
     image: str = Field(description="the image's name in this conversation, such as img1", pattern=r"^img\d{1,4}$")
+
+
+def clean_label(text: str) -> str:
+    """A name that a person or a model gave, as one line without what the page would take for a marker."""
+    kept = "".join(c if c.isprintable() else " " for c in text)
+    return " ".join(kept.replace("[[", "[").replace("]]", "]").split())[:LABEL].strip()
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,23 +108,36 @@ class Context:
         return row.image
 
 
-def load(image: Image) -> types.Image:
-    """The decoded pixels with what the header says of them. Raises BadInput when the file is gone."""
-    decoded = types.Decoded.from_dict(image.decoded)
+def load(image: Image, frame: int = 0) -> types.Image:
+    """One frame of the decoded pixels, from 0, with what the header says of them. Of a volume nothing else is read.
+
+    Raises BadInput when there is no such frame, or no pixels.
+    """
+    decoded = image.facts
+    if not image.pixels:
+        raise BadInput(NO_GRID)
+    if not 0 <= frame < image.frames:
+        raise BadInput(NO_FRAME.format(frame=frame + 1, frames=image.frames))
     try:
         with image.pixels.open("rb") as file:
-            pixels = np.load(io.BytesIO(file.read()), allow_pickle=False)
+            pixels = _frame(file, frame if decoded.layout in ("frames", "volume") else None, decoded.volumes > 1)
     except (OSError, ValueError) as error:
-        raise BadInput("The decoded pixels of this image are missing or damaged. Upload the image again.") from error
-    return types.Image(
-        pixels=pixels,
-        spacing=decoded.spacing,
-        modality=decoded.modality,
-        body_part=decoded.body_part,
-        view=decoded.view,
-        orientation=decoded.orientation,
-        inverted=decoded.inverted,
-    )
+        raise BadInput(GONE) from error
+    return as_image(pixels, replace(decoded, layout="image", volumes=1))
+
+
+def _frame(file: Any, frame: int | None, in_time: bool) -> NDArray[Any]:
+    """The array of an .npy file, or frame `frame` of it (of the first time point), by its place in the file."""
+    np.lib.format.read_magic(file)
+    shape, by_columns, dtype = np.lib.format.read_array_header_1_0(file)
+    if dtype.hasobject or by_columns:
+        raise ValueError("not written by inference.decode")
+    shape = shape[1:] if in_time else shape
+    if frame is not None:
+        shape = shape[1:]
+        file.seek(frame * int(np.prod(shape)) * dtype.itemsize, 1)
+    found = np.frombuffer(file.read(int(np.prod(shape)) * dtype.itemsize), dtype=dtype)
+    return found.reshape(shape)
 
 
 @dataclass(frozen=True, slots=True)

@@ -47,4 +47,6 @@ def mapped(uids: dict[str, Any], cleaning: Cleaning) -> dict[str, Any]:
     def one(value: Any) -> Any:
         return mapped_uid(value, cleaning) if isinstance(value, str) and value else value
 
-    return {name: [one(item) for item in value] if isinstance(value, list) else one(value) for name, value in uids.items()}
+    return {
+        name: [one(item) for item in value] if isinstance(value, list) else one(value) for name, value in uids.items()
+    }

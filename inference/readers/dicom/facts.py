@@ -1,4 +1,4 @@
-"""What the header says of a series, beside its pixels: spacing, unit, orientation, time, UIDs, sentences for the user."""
+"""What the header says of a series beside its pixels: spacing, unit, orientation, time, UIDs, what to warn of."""
 
 from __future__ import annotations
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pydicom import config, dcmread
-from pydicom.dataset import Dataset
+from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.filereader import read_dataset, read_file_meta_info
 from pydicom.pixels.decoders.base import get_decoder
 from pydicom.uid import (
@@ -121,7 +121,7 @@ def _seen(dataset: Dataset) -> UID:
     return ExplicitVRLittleEndian if is_little_endian else ExplicitVRBigEndian
 
 
-def _deflated(source: Path, meta: Dataset, limits: Limits) -> Dataset:
+def _deflated(source: Path, meta: FileMetaDataset, limits: Limits) -> Dataset:
     body = source.read_bytes()[132 + 12 + int(meta.FileMetaInformationGroupLength) :]
     plain = BytesIO(_inflate(body, limits.file_bytes))
     dataset: Dataset = read_dataset(plain, is_implicit_VR=False, is_little_endian=True)
@@ -167,4 +167,3 @@ def _can_decompress(syntax: UID) -> bool:
         return bool(get_decoder(syntax).is_available)
     except NotImplementedError:  # pydicom knows no decoder for it at all
         return False
-

@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydicom.dataset import Dataset
 
+from inference.decoder import recognise
 from inference.disposable import translate
 from inference.errors import BadInput, Exhausted
 from inference.readers.dicom import cleaned, facts
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
     from inference.decode import Limits
 
 BAD_RESCALE = "The file's rescale slope and intercept are not usable numbers, so stored values are shown."
+NOT_DICOM = "it is no DICOM file"
 OTHER_GRID = "its pictures are of another size or kind than those of the first file"
 LEFT_OUT = "{count} of {all} files could not be read and are left out; the first reason: {reason}"
 DAMAGED = "This DICOM file cannot be read: it is damaged or incomplete."
@@ -88,10 +90,10 @@ def read(sources: Sequence[Path], folder: Path, limits: Limits, cleaning: Cleani
     return replace(decoded, clean=clean, uids=cleaned.mapped(decoded.uids, cleaning))
 
 
-def _add(
-    series: _Series, number: int, source: Path, folder: Path, limits: Limits, cleaning: Cleaning | None
-) -> None:
+def _add(series: _Series, number: int, source: Path, folder: Path, limits: Limits, cleaning: Cleaning | None) -> None:
     """Read one file of the series: its planes, its frames into the store, its clean copy."""
+    if recognise(source, limits) not in ("dicom", "overlay"):
+        raise BadInput(NOT_DICOM)
     dataset = open_dicom(source, limits)
     check(dataset, limits, before=len(series.store))
     if series.first is not None and _grid(dataset) != _grid(series.first):

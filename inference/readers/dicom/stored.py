@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from pydicom.dataset import Dataset
 from pydicom.pixels.processing import apply_color_lut
 from pydicom.pixels.utils import iter_pixels
-from pydicom.uid import UID
+from pydicom.uid import JPEG2000, UID, JPEG2000Lossless, JPEGLSLossless, JPEGLSNearLossless
 
 from inference.errors import BadInput
 from inference.readers.dicom.elements import clean, items
@@ -25,6 +25,13 @@ from inference.readers.dicom.tables import Table
 
 CODEC = "The pixels of this DICOM file ({name}) cannot be decompressed: they are damaged or of a kind not read here."
 MISSING = "This DICOM file is incomplete: it has {found} of {expected} frames. Export it again and send that."
+# The plugins whose frames can be written into, as pydicom's correction of signs needs; the others raise there.
+PLUGINS = {
+    JPEG2000: "pylibjpeg",
+    JPEG2000Lossless: "pylibjpeg",
+    JPEGLSLossless: "pyjpegls",
+    JPEGLSNearLossless: "pyjpegls",
+}
 PALETTE = "The colours of this DICOM file's palette are damaged or missing. Export it again and send that."
 
 
@@ -51,8 +58,9 @@ def frames(dataset: Dataset) -> Iterator[NDArray[Any]]:
 def _decompressed(dataset: Dataset) -> Iterator[NDArray[Any]]:
     """pydicom wraps every fault of a codec in RuntimeError, even "12 bits"."""
     expected, found = frame_count(dataset), 0
+    plugin = PLUGINS.get(dataset.file_meta.TransferSyntaxUID, "")
     try:
-        for stored in islice(iter_pixels(dataset, allow_excess_frames=False), expected):
+        for stored in islice(iter_pixels(dataset, decoding_plugin=plugin, allow_excess_frames=False), expected):
             found += 1
             yield stored
     except (RuntimeError, ValueError) as error:
@@ -67,7 +75,8 @@ def _finite(frame: NDArray[Any]) -> NDArray[Any]:
     if not finite.all():
         frame = np.where(finite, frame, frame[finite].min() if finite.any() else 0)
     largest = np.finfo(np.float32).max
-    return np.clip(frame, -largest, largest).astype(np.float32)
+    single: NDArray[Any] = np.clip(frame, -largest, largest).astype(np.float32)
+    return single
 
 
 def _first(dataset: Dataset) -> int:

@@ -32,7 +32,9 @@ class Table:
         try:
             count, first, bits = (int(value) for value in item.LUTDescriptor)
             data = item.LUTData
-            entries = _entries(data, (count & 0xFFFF) or 65536, bool(dataset.file_meta.TransferSyntaxUID.is_little_endian))
+            entries = _entries(
+                data, (count & 0xFFFF) or 65536, bool(dataset.file_meta.TransferSyntaxUID.is_little_endian)
+            )
         except (AttributeError, ValueError, TypeError) as error:
             raise BadInput(DAMAGED) from error
         if not len(entries) or not 1 <= bits <= 16:

@@ -30,9 +30,7 @@ class Scale:
     def of(cls, ends: Sequence[tuple[float, float]], rescales: Sequence[Rescale], floats: bool) -> Scale:
         """`ends` and `rescales` of each frame. The smallest integer type that holds all, float32 for fractions."""
         scaled = [
-            end * slope + intercept
-            for pair, (slope, intercept) in zip(ends, rescales, strict=True)
-            for end in pair
+            end * slope + intercept for pair, (slope, intercept) in zip(ends, rescales, strict=True) for end in pair
         ]
         whole = not floats and all(slope.is_integer() and intercept.is_integer() for slope, intercept in rescales)
         low, high = min(scaled), max(scaled)

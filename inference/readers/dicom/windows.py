@@ -86,4 +86,5 @@ def _looked_up(values: NDArray[Any], table: Table) -> NDArray[np.uint8]:
     """The 8 high bits of the table's output."""
     whole = values if np.issubdtype(values.dtype, np.integer) else np.rint(np.clip(values, -(2**30), 2**30))
     greys = np.minimum(table.look_up(whole), 2**table.bits - 1).astype(np.uint32)
-    return (greys * 255 // (2**table.bits - 1)).astype(np.uint8)
+    preview: NDArray[np.uint8] = (greys * 255 // (2**table.bits - 1)).astype(np.uint8)
+    return preview
