@@ -5,7 +5,21 @@ from django.views.generic.base import RedirectView
 
 from assistant import health
 from assistant.api import api
-from assistant.views import access, conversations, evidence, home, images, models_page, proposals, reports, runs
+from assistant.views import (
+    access,
+    conversations,
+    downloads,
+    evidence,
+    home,
+    images,
+    marks,
+    models_page,
+    proposals,
+    reports,
+    runs,
+    viewer,
+    volumes,
+)
 
 urlpatterns: list[URLPattern | URLResolver] = [
     path("", home.home, name="home"),
@@ -13,6 +27,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("chats/", conversations.chats, name="chat-create"),
     path("chats/<uuid:conversation_id>/", conversations.chat, name="chat"),
     path("chats/<uuid:conversation_id>/messages/", conversations.send, name="chat-send"),
+    path("chats/<uuid:conversation_id>/segment/", marks.segment, name="chat-segment"),
     path("chats/<uuid:conversation_id>/rename/", conversations.rename, name="chat-rename"),
     path("chats/<uuid:conversation_id>/delete/", conversations.delete, name="chat-delete"),
     path("chats/<uuid:conversation_id>/images/<uuid:image_id>/", evidence.image, name="chat-image"),
@@ -21,6 +36,21 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("images/<uuid:image_id>/preview.png", images.preview, name="image-preview"),
     path("images/<uuid:image_id>/text/", images.text, name="image-text"),
     path("images/<uuid:image_id>/original", images.original, name="image-original"),
+    path("images/<uuid:image_id>/volume.nii", volumes.volume, name="image-volume"),
+    path("annotations/<uuid:annotation_id>/mask.nii.gz", volumes.annotation_mask, name="annotation-nifti"),
+    path("artifacts/<uuid:artifact_id>/mask.nii.gz", volumes.artifact_mask, name="artifact-nifti"),
+    path("images/<uuid:image_id>/viewer.json", viewer.description, name="image-viewer"),
+    path("images/<uuid:image_id>/frames/<int:number>.raw", viewer.frame_raw, name="image-frame-raw"),
+    path("images/<uuid:image_id>/frames/<int:number>.png", viewer.frame_png, name="image-frame-png"),
+    path("images/<uuid:image_id>/tiles/<int:level>/<int:column>_<int:row>.jpg", viewer.tile, name="image-tile"),
+    path("annotations/<uuid:annotation_id>/overlay.png", viewer.annotation_overlay, name="annotation-overlay"),
+    path("images/<uuid:image_id>/masks/", marks.add_mask, name="mask-add"),
+    path("images/<uuid:image_id>/measurements/", marks.add_measurement, name="measurement-add"),
+    path("annotations/<uuid:annotation_id>/delete/", marks.delete, name="annotation-delete"),
+    path("images/<uuid:image_id>/deidentified", downloads.deidentified, name="image-deidentified"),
+    path("images/<uuid:image_id>/measurements.<str:form>", downloads.measurements, name="image-measurements"),
+    path("annotations/<uuid:annotation_id>/saved.<str:form>", downloads.annotation_mask, name="annotation-saved"),
+    path("artifacts/<uuid:artifact_id>/saved.<str:form>", downloads.artifact_mask, name="artifact-saved"),
     path("artifacts/<uuid:artifact_id>/", images.artifact, name="artifact"),
     path("artifacts/<uuid:artifact_id>/overlay.png", images.overlay, name="artifact-overlay"),
     path("runs/<uuid:run_id>/events/", runs.run_events, name="run-events"),

@@ -54,7 +54,9 @@ def source_affine(decoded: Decoded) -> NDArray[np.float64] | None:
     if decoded.affine is None:
         return None
     rows = decoded.reoriented or ((0, 1), (1, 1), (2, 1))
-    return np.asarray(decoded.affine) @ np.linalg.inv(_to_file(rows, (decoded.width, decoded.height, decoded.frames)))
+    size = (decoded.width, decoded.height, decoded.frames)
+    affine: NDArray[np.float64] = np.asarray(decoded.affine) @ np.linalg.inv(_to_file(rows, size))
+    return affine
 
 
 def turned(grid: NDArray[Any], rows: Orientation) -> NDArray[Any]:

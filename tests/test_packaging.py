@@ -20,6 +20,7 @@ ROOT = Path(__file__).resolve().parent.parent
 HEAVY = (
     *("torch", "faiss", "tantivy", "pymilvus", "grpc", "transformers", "sentence_transformers"),
     *("sklearn", "skimage", "langchain", "langgraph"),
+    *("nibabel", "tifffile", "openslide", "cv2"),
 )
 
 WALK = """

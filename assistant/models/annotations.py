@@ -2,10 +2,10 @@
 
 import io
 import uuid
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
-from django.core.files.base import ContentFile
+from django.core.files.base import ContentFile, File
 from django.db import models, transaction
 from django.db.models import Max
 from numpy.typing import NDArray
@@ -61,8 +61,11 @@ class Annotation(models.Model):
         return f"{self.label} ({self.kind})"
 
     @classmethod
-    def add(cls, image: Image, mask: NDArray[np.uint8] | None = None, **fields: Any) -> "Annotation":
-        """A new row under the next number of its image, with its mask's file."""
+    def add(
+        cls, image: Image, mask: NDArray[np.uint8] | None = None, packed: IO[bytes] | None = None, **fields: Any
+    ) -> "Annotation":
+        """A new row under the next number of its image, with its mask's file: from an array, or packed already
+        (`assistant.mask_files.write`)."""
         with transaction.atomic():
             Image.objects.select_for_update(no_key=True).get(pk=image.pk)  # two at once would take the same number
             last = cls.objects.filter(image=image).aggregate(last=Max("number"))["last"] or 0
@@ -71,6 +74,8 @@ class Annotation(models.Model):
                 out = io.BytesIO()
                 np.savez_compressed(out, mask=mask)
                 made.file.save("mask.npz", ContentFile(out.getvalue()), save=False)
+            elif packed is not None:
+                made.file.save("mask.npz", File(packed), save=False)
             made.save(force_insert=True)
         return made
 

@@ -184,6 +184,7 @@ class ToolCall(models.Model):
     APPROVAL, REQUESTED, RUNNING = "approval", "requested", "running"
     DONE, FAILED, DECLINED, CANCELLED = "done", "failed", "declined", "cancelled"
     UNFINISHED = (APPROVAL, REQUESTED, RUNNING)
+    GIVEN = "given"  # the call_id of a call that a person has made, and not the chat model
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     run = models.ForeignKey(Run, on_delete=models.CASCADE, related_name="tool_calls")

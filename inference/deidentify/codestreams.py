@@ -17,14 +17,21 @@ ITEM = b"\xfe\xff\x00\xe0"
 NEEDED = {0xE0: (b"JFIF\0", 14), 0xE8: (b"mrfx", 64), 0xEE: (b"Adobe", 12)}
 
 
-def scrub(dataset: Dataset) -> None:
-    """Overwrite what in the data set's PixelData is no pixel."""
+def scrub(dataset: Dataset, overlay: bool) -> None:
+    """Overwrite what in the data set's PixelData is no pixel; `overlay`: one was kept in its unused bits."""
     if "PixelData" not in dataset or not isinstance(dataset.PixelData, bytes):
         return
     if UID(dataset.file_meta.get("TransferSyntaxUID") or "1.2.840.10008.1.2").is_compressed:
         dataset.PixelData = scrub_fragments(dataset.PixelData)
     else:
-        _scrub_native(dataset)
+        _scrub_native(dataset, overlay)
+
+
+def has_embedded_overlay(dataset: Dataset) -> bool:
+    """Whether an overlay says that its bits are kept among those of the pixels."""
+    tags = [tag for tag in list(dataset.keys()) if 0x6000 <= tag.group <= 0x60FF and tag.element == 0x0102]
+    values = [dataset.get_item(tag).value for tag in tags]
+    return any(any(value) if isinstance(value, bytes) else bool(value) for value in values)
 
 
 def scrub_fragments(encapsulated: bytes) -> bytes:
@@ -96,7 +103,7 @@ def _of_jpeg2000(data: bytearray, start: int, end: int) -> Iterator[tuple[int, i
         place = stop
 
 
-def _scrub_native(dataset: Dataset) -> None:
+def _scrub_native(dataset: Dataset, overlay: bool) -> None:
     """Cut what is behind the last pixel, and clear the bits above BitsStored where an overlay was kept in them."""
     samples, frames = int(dataset.get("SamplesPerPixel") or 1), int(dataset.get("NumberOfFrames") or 1)
     bits = int(dataset.Rows) * int(dataset.Columns) * samples * frames * int(dataset.BitsAllocated)
@@ -105,19 +112,12 @@ def _scrub_native(dataset: Dataset) -> None:
     length = (bits + 7) // 8
     pixels: bytes = dataset.PixelData
     if 0 < length < len(pixels):
-        pixels = pixels[:length] + bytes(length % 2)
+        pixels = pixels[: length + length % 2]  # of two bytes each, in either order
     unused = int(dataset.BitsAllocated) - int(dataset.get("BitsStored") or dataset.BitsAllocated)
-    if 0 < unused < 16 and int(dataset.BitsAllocated) == 16 and _has_embedded_overlay(dataset):
+    if 0 < unused < 16 and int(dataset.BitsAllocated) == 16 and overlay:
         pixels = _cleared(pixels, dataset)
     if pixels is not dataset.PixelData and pixels != dataset.PixelData:
         dataset["PixelData"].value = pixels
-
-
-def _has_embedded_overlay(dataset: Dataset) -> bool:
-    return any(
-        0x6000 <= tag.group <= 0x60FF and tag.element == 0x0102 and int(dataset[tag].value or 0) > 0
-        for tag in list(dataset.keys())
-    )
 
 
 def _cleared(pixels: bytes, dataset: Dataset) -> bytes:

@@ -34,19 +34,16 @@ def mapped_uid(uid: str, cleaning: Cleaning) -> str:
 
 
 def pseudonym(patient_id: str, cleaning: Cleaning) -> str:
-    """What stands for the patient: LB-<10 hex digits>-<6 of its own check>; nothing for no id."""
+    """What stands for the patient: LB-<10 hex digits>-<6 of its own check>."""
     patient_id = patient_id.strip(" \0")
-    if not patient_id or _is_pseudonym(patient_id, cleaning):
+    if _is_pseudonym(patient_id, cleaning):
         return patient_id
     body = _digest(cleaning, "patient", patient_id).hex()[:10]
     return f"LB-{body}-{_digest(cleaning, 'pseudonym', body).hex()[:6]}"
 
 
 def day_shift(patient_id: str, cleaning: Cleaning) -> int:
-    """Days to add to every date of this patient: -3650 to -30, and 0 for a pseudonym, whose dates have been moved.
-
-    Files without a patient id all move by the same number of days.
-    """
+    """Days to add to every date of this patient: -3650 to -30, and 0 for a pseudonym, whose dates have been moved."""
     patient_id = patient_id.strip(" \0")
     if _is_pseudonym(patient_id, cleaning):
         return 0

@@ -36,14 +36,14 @@ REMOVED = _words(
     "EquivalentCodeSequence ContentItemModifierSequence DirectoryRecordSequence"
 )
 # Type 2 in the module that defines them, and absent from the table: emptied, where other free text is removed.
-EMPTIED = _words("PositionReferenceIndicator ContentDescription ROIGenerationAlgorithm")
+EMPTIED = _words("PositionReferenceIndicator ContentDescription")
 # Type 1 likewise: a dummy.
 DUMMIES = _words("SegmentAlgorithmName ContentLabel TrackingID OpticalPathIdentifier StackID")
 # Dates of the person, not of the examination: the option for modified dates does not cover them.
 OF_THE_PERSON = _words("PatientBirthDate PatientBirthTime LastMenstrualDate")
 # Bytes that decoding and display need. Any others could hold anything (icons, profiles, documents, waveforms).
 BYTES = _words(
-    "PixelData FloatPixelData DoubleFloatPixelData ExtendedOffsetTable ExtendedOffsetTableLengths LUTData "
+    "PixelData FloatPixelData DoubleFloatPixelData LUTData "
     "RedPaletteColorLookupTableData GreenPaletteColorLookupTableData BluePaletteColorLookupTableData "
     "SegmentedRedPaletteColorLookupTableData SegmentedGreenPaletteColorLookupTableData "
     "SegmentedBluePaletteColorLookupTableData"

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable
 from datetime import date, timedelta
 from functools import cache
+from typing import Any
 
 from pydicom.dataset import Dataset
 
@@ -117,13 +118,12 @@ def _meanings() -> dict[tuple[str, str], str]:
     from pydicom.sr._concepts_dict import concepts
     from pydicom.sr._snomed_dict import mapping
 
-    tables: dict[str, dict[str, dict[str, tuple[str, list[int]]]]] = concepts  # scheme, keyword, value
-    found = {
-        (scheme, value): entry[0]
-        for scheme, keywords in tables.items()
-        for values in keywords.values()
-        for value, entry in values.items()
-    }
+    tables: Any = concepts  # scheme, keyword, value, (meaning, context groups)
+    found: dict[tuple[str, str], str] = {}
+    for scheme, keywords in tables.items():
+        for values in keywords.values():
+            for value, entry in values.items():
+                found.setdefault((scheme, value), entry[0])
     for value, current in mapping["SRT"].items():
         found.setdefault(("SRT", value), found.get(("SCT", current), current))
         found.setdefault(("SCT", current), current)

@@ -14,12 +14,13 @@ from pydicom import config
 from pydicom.datadict import dictionary_has_tag, dictionary_VR
 from pydicom.dataelem import DataElement
 from pydicom.dataset import Dataset, FileMetaDataset
+from pydicom.errors import BytesLengthException, InvalidDicomError
 from pydicom.sequence import Sequence as Items
 from pydicom.tag import BaseTag
 from pydicom.uid import PYDICOM_IMPLEMENTATION_UID, UID, ExplicitVRLittleEndian, SecondaryCaptureImageStorage
 
 from inference.deidentify import table, terms, values
-from inference.deidentify.codestreams import scrub
+from inference.deidentify.codestreams import has_embedded_overlay, scrub
 from inference.deidentify.keys import day_shift, mapped_uid, pseudonym
 from inference.errors import BadInput
 from inference.types import Cleaning
@@ -41,7 +42,10 @@ NUMBERS = ("AT", "FD", "FL", "SL", "SS", "SV", "UL", "US", "UV")
 BYTES = ("OB", "OD", "OF", "OL", "OV", "OW")
 AS_TEXT = (*TEXT, "AS", "CS", "DA", "DS", "DT", "IS", "TM", "UI")
 # What pydicom raises on values that are not what they claim to be.
-UNREADABLE = (ValueError, TypeError, LookupError, AttributeError, NotImplementedError, ArithmeticError, struct.error)
+UNREADABLE = (
+    *(ValueError, TypeError, LookupError, AttributeError, NotImplementedError, ArithmeticError, struct.error),
+    *(BytesLengthException, InvalidDicomError),
+)
 NAMES_AND_IDS = ("PatientID", "OtherPatientIDs", "AccessionNumber", "StudyID", "PatientBirthDate", "AdmissionID")
 
 
@@ -61,12 +65,16 @@ def deidentify(dataset: Dataset, cleaning: Cleaning) -> None:
     """
     config.settings.reading_validation_mode = config.IGNORE  # what is odd is for our rules to judge
     identity = values.identity_of(_names_and_ids(dataset))
-    context = Context(cleaning, day_shift(_text(dataset, "PatientID"), cleaning), identity)
+    patient = _patient(dataset)
+    context = Context(cleaning, day_shift(patient, cleaning), identity)
     pixels_were_cleaned = CLEAN_PIXELS[0] in _method_codes(dataset)
-    _scrub_pixels(dataset)
+    overlay = has_embedded_overlay(dataset)
     _clean_items(dataset, context, 0)
+    _scrub_pixels(dataset, overlay)
     _clean_meta(dataset, cleaning)
     dataset.preamble = bytes(128)
+    # The name is what the id has become: viewers show the name.
+    dataset.PatientID = dataset.PatientName = pseudonym(patient, cleaning)
     _declare(dataset, cleaning, pixels_were_cleaned)
 
 
@@ -166,7 +174,7 @@ def _apply(element: DataElement, action: table.Action) -> bool:
     if action in ("remove", "recurse"):
         return False
     dummy = action == "dummy" and not element.is_empty
-    if element.VR in BYTES:
+    if element.VR in (*BYTES, "UN"):
         element.value = b""
     elif element.VR in NUMBERS:
         element.value = 0 if dummy else None
@@ -293,9 +301,7 @@ def _unit(element: DataElement, item: Dataset, context: Context) -> str:
 
 
 RULES: dict[str, Rule] = {
-    "PatientID": lambda element, item, context: pseudonym(str(element.value or ""), context.cleaning),
-    # The name is what the id has become: viewers show the name.
-    "PatientName": lambda element, item, context: pseudonym(_text(item, "PatientID"), context.cleaning),
+    "PatientID": lambda element, item, context: element.value and pseudonym(str(element.value), context.cleaning),
     "PatientAge": lambda element, item, context: values.kept_age(str(element.value or "")),
     "PatientSex": lambda element, item, context: _sex(str(element.value or "").strip()),
     "ROIName": _label("ROI", "ROINumber"),
@@ -316,6 +322,11 @@ def _text(dataset: Dataset, keyword: str) -> str:
         return ""
 
 
+def _patient(dataset: Dataset) -> str:
+    """The patient's id; where there is none, the study: what is known to be of one person."""
+    return _text(dataset, "PatientID").strip(" \0") or _text(dataset, "StudyInstanceUID") or "nobody"
+
+
 def _names_and_ids(dataset: Dataset, depth: int = 0) -> list[str]:
     """Every person's name, and the patient's ids, wherever they stand (but not frame by frame)."""
     found: list[str] = []
@@ -332,10 +343,10 @@ def _names_and_ids(dataset: Dataset, depth: int = 0) -> list[str]:
     return found
 
 
-def _scrub_pixels(dataset: Dataset) -> None:
+def _scrub_pixels(dataset: Dataset, overlay: bool) -> None:
     """What is no pixel in the pixel data; where the header does not fit them, they are left as they are."""
     try:
-        scrub(dataset)
+        scrub(dataset, overlay)
     except UNREADABLE:
         return
 

@@ -18,7 +18,7 @@ from dataclasses import replace
 from io import BytesIO
 from math import prod
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any, TypeAlias, cast
 
 import numpy as np
 from nibabel.nifti1 import Nifti1Header
@@ -30,7 +30,7 @@ from inference.grids import turned, turned_affine
 from inference.readers.greys import TOO_MANY_VOXELS, check_size, stretch
 from inference.readers.nifti_clean import CLEAN, write_clean
 from inference.readers.nifti_place import Grid, place
-from inference.readers.numbers import Values, foreground, survey
+from inference.readers.numbers import Values, foreground, foreground_note, survey
 from inference.readers.output import write_frames, write_preview
 from inference.types import Cleaning, Decoded, Spacing
 
@@ -49,11 +49,10 @@ OFFSET = "This NIfTI file is damaged: its voxels do not begin where its header s
 BAD_SCALE = "The file's slope and intercept are not usable numbers, so stored values are shown."
 ALPHA = "The colours of this file have an alpha channel, which is not used."
 MORE_AXES = "This file has {axes} axes; those after the third are shown as {volumes} volumes in a row."
-WINDOW = "The file names no grey window: the preview shows the 0.5th to 99.5th percentile without background ({})."
 CLEANED = "Only the header of a NIfTI file is cleaned: a face can be told from the voxels of a whole head."
 
-Header = Nifti1Header | Nifti2Header
-PLAIN = {1: Nifti1Header, 2: Nifti2Header}
+Header: TypeAlias = Any  # a Nifti1Header or Nifti2Header; nibabel has no types that could be checked
+PLAIN: dict[int, Any] = {1: Nifti1Header, 2: Nifti2Header}
 
 
 def read(sources: Sequence[Path], folder: Path, limits: Limits, cleaning: Cleaning | None = None) -> Decoded:
@@ -63,7 +62,8 @@ def read(sources: Sequence[Path], folder: Path, limits: Limits, cleaning: Cleani
     """
     with sources[0].open("rb") as plain:
         packed = plain.read(2) == b"\x1f\x8b"
-    with gzip.open(sources[0]) if packed else sources[0].open("rb") as file:
+    with gzip.open(sources[0]) if packed else sources[0].open("rb") as opened:
+        file = cast("IO[bytes]", opened)
         header = _header(file)
         size, dtype = _check(header, limits)
         if not packed:
@@ -127,7 +127,7 @@ def _check_length(length: int, header: Header, size: tuple[int, ...], dtype: np.
 def _voxels(file: IO[bytes], header: Header, size: tuple[int, ...], dtype: np.dtype[Any]) -> NDArray[Any]:
     """(i, j, k, volumes), the first index fastest, as in the file; of a gzip stream, no more than that is inflated."""
     voxels = np.empty(prod(size), dtype=dtype)
-    room, filled = memoryview(voxels.view(np.uint8)), 0
+    room, filled = voxels.view(np.uint8).data, 0
     try:
         file.seek(int(header["vox_offset"]))
         while filled < len(room):
@@ -166,7 +166,7 @@ def _write(folder: Path, voxels: NDArray[Any], header: Header, grid: Grid, notes
     if colour and len(voxels.dtype.names or ()) == 4:
         notes.append(ALPHA)
     if window:
-        notes.append(WINDOW.format(f"{window[0] - window[1] / 2:g} to {window[0] + window[1] / 2:g}"))
+        notes.append(foreground_note(window))
     column_mm, row_mm, slice_mm = grid.voxel_mm
     placed = grid.affine is not None
     size = (columns, rows, slices)

@@ -13,6 +13,7 @@ from inference.errors import BadInput
 
 NO_VALUES = "This file has no pixel that is a number: all are NaN or infinite."
 NOT_FINITE = "{count} of its values are not numbers (NaN or infinite); they are shown as the lowest value."
+WINDOW = "The file names no grey window: the preview shows the 0.5th to 99.5th percentile without background ({ends})."
 PIECE = 4_000_000
 SAMPLE = 1_000_000
 
@@ -87,6 +88,11 @@ def foreground(stored: NDArray[Any], values: Values) -> tuple[float, float]:
     if high <= low:
         low, high = values.low, values.high
     return (low + high) / 2, max(high - low, 1e-6)
+
+
+def foreground_note(window: tuple[float, float]) -> str:
+    """The sentence that says a window was ours and not the file's."""
+    return WINDOW.format(ends=f"{window[0] - window[1] / 2:g} to {window[0] + window[1] / 2:g}")
 
 
 def _float_type(low: float, high: float) -> Any:
