@@ -35,6 +35,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("images/sample/", images.sample, name="image-sample"),
     path("images/<uuid:image_id>/preview.png", images.preview, name="image-preview"),
     path("images/<uuid:image_id>/text/", images.text, name="image-text"),
+    path("images/<uuid:image_id>/kind/", images.kind, name="image-kind"),
     path("images/<uuid:image_id>/original", images.original, name="image-original"),
     path("images/<uuid:image_id>/volume.nii", volumes.volume, name="image-volume"),
     path("annotations/<uuid:annotation_id>/mask.nii.gz", volumes.annotation_mask, name="annotation-nifti"),

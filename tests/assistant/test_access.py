@@ -121,6 +121,7 @@ ADDRESSES: dict[str, Address] = {
     "image-upload": Address(statuses=(302, 422, 422, 422), method="POST"),
     "image-sample": Address(statuses=(302, 302, 302, 302), method="POST"),
     "image-preview": own(image),
+    "image-kind": own(image),
     "image-text": own(image),
     "image-original": own(image),
     "image-volume": own(volume),
