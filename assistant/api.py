@@ -99,9 +99,27 @@ class ImageOut(Schema):
     spacing_mm: list[float] | None
 
 
-@api.post("/images", response={201: ImageOut}, summary="Upload a PNG, JPEG or single-frame DICOM")
+@api.post("/images", response={201: ImageOut}, summary="Upload one file: an image, a volume, a slide, a video")
 def create_image(request: HttpRequest, file: File[UploadedFile]) -> Status[Image]:
     return Status(201, uploads.store(user_of(request), file))
+
+
+class RefusedOut(Schema):
+    name: str
+    reason: str
+
+
+class StoredOut(Schema):
+    """`images` is one for each series; `refused` says of each file that cannot be read why."""
+
+    images: list[ImageOut]
+    refused: list[RefusedOut]
+
+
+@api.post("/series", response={201: StoredOut, 422: StoredOut}, summary="Upload what belongs together, or a zip of it")
+def create_series(request: HttpRequest, file: File[list[UploadedFile]]) -> Status[uploads.Stored]:
+    stored = uploads.receive(user_of(request), file)
+    return Status(201 if stored.images or stored.annotations else 422, stored)
 
 
 class Created(Schema):

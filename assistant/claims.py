@@ -1,8 +1,9 @@
 """The sentences of an answer, and the evidence markers in them. Text only: no rows are read here.
 
 An answer names its evidence by markers behind a sentence: `[[p12]]` is passage 12, `[[c3]]` the third tool call of the
-conversation, `[[c3.1]]` its first artifact. A sentence here is what a reader takes for one: a quotation with full stops
-inside stays whole, a marker behind the full stop belongs to the sentence before it, a row of a table is one.
+conversation, `[[c3.1]]` its first artifact, `[[img1.2]]` what was drawn second on image 1. A sentence here is what a
+reader takes for one: a quotation with full stops inside stays whole, a marker behind the full stop belongs to the
+sentence before it, a row of a table is one.
 """
 
 import re
@@ -12,7 +13,7 @@ from itertools import pairwise
 
 from corpus.sentences import sentences as split
 
-MARKER = re.compile(r"\[\[(?P<ref>p\d{1,9}|c\d{1,6}(?:\.\d{1,4})?)\]\]")
+MARKER = re.compile(r"\[\[(?P<ref>p\d{1,9}|c\d{1,6}(?:\.\d{1,4})?|img\d{1,4}\.\d{1,5})\]\]")
 QUOTED = re.compile(r"“([^”]+)”|\"([^\"\n]+)\"")
 JOINING = re.compile(r"\W*(?:(?:and|or|see|also|as well as)\b\W*)*", re.I)  # between two markers of one sentence
 SENTENCE_END = re.compile(r"(?<=[.!?:])\s+|\n+")
@@ -23,7 +24,7 @@ _PREFIX = re.compile(r"\s*(?:(?:[-*+>]|\d{1,9}[.)]|#{1,6})\s+)*[*_`\s]*")
 _FENCE = re.compile(r"^ {0,3}(`{3,}|~{3,}).*?(?:^ {0,3}\1[`~]*\s*$|\Z)", re.M | re.S)
 _ROW = re.compile(r"^[ \t]*\|.*$", re.M)
 _BLOCK = re.compile(r"[ \t]*(?:[-*+>#|]|\d{1,9}[.)][ \t]|`{3}|~{3}|$)")  # a line that begins something new
-_MARKS = r"(?:\s{0,3}[(,;]?\s{0,3}(?:and\s{1,3})?\[\[[pc][\d.]{1,12}\]\]\)?)+"
+_MARKS = r"(?:\s{0,3}[(,;]?\s{0,3}(?:and\s{1,3})?\[\[(?:[pc]|img)[\d.]{1,12}\]\]\)?)+"
 _STOP_THEN_MARK = re.compile(rf"([.!?])([\"”\u2019)]{{0,3}}{_MARKS})(?=\s|\Z)")
 _MARK_THEN_STOP = re.compile(rf"({_MARKS}[.!?])\s")
 _ODD_START = re.compile(r"(?<=[.!?])\s(?=\s*[a-z]\w*[A-Z])")  # "mPLUG-Owl3 answers ..." begins with a small letter

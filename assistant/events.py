@@ -4,6 +4,7 @@ An event is recorded as a row (`assistant.models.Event`): kind, payload, and a n
 Any process can read the rows and get the same transcript. This module imports nothing of ours.
 """
 
+import math
 import re
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
@@ -89,7 +90,10 @@ UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 
 
 def storable(value: Any) -> Any:
-    """JSON without what PostgreSQL refuses to keep: NUL and lone halves of surrogate pairs. Models do send them."""
+    """JSON without what PostgreSQL refuses to keep: NUL, lone halves of surrogate pairs, NaN and infinity. Models do
+    send them."""
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)
     if isinstance(value, str):
         return UNSTORABLE.sub("", value)
     if isinstance(value, dict):

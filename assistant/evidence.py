@@ -15,7 +15,7 @@ from functools import cached_property
 from typing import Any
 
 from assistant.claims import MARKER, QUOTED, claims, quotes_in, sentences
-from assistant.models import Artifact, Conversation, ToolCall
+from assistant.models import Annotation, Artifact, Conversation, ToolCall
 from corpus.models import Passage
 from corpus.quotes import stands_in
 
@@ -97,6 +97,8 @@ class _Evidence:
     def find(self, ref: str, sentence: str) -> _Found:
         if ref.startswith("p"):
             return self._passage(ref, sentence)
+        if ref.startswith("img"):
+            return self._mark(ref)
         number, _, item = ref[1:].partition(".")
         call = self.calls.filter(number=int(number)).first()
         if call is None:
@@ -108,6 +110,16 @@ class _Evidence:
         if artifact is not None:
             reference |= {"kind": artifact.kind, "label": artifact.label, "artifact_id": str(artifact.pk)}
         return _called(call, artifact, reference, sentence)
+
+    def _mark(self, ref: str) -> _Found:
+        """What was drawn on an image of this conversation, or came with its file."""
+        image, _, number = ref.removeprefix("img").partition(".")
+        row = self.conversation.numbered_images.filter(number=int(image)).first()
+        mark = Annotation.objects.filter(image=row.image_id, number=int(number)).first() if row else None
+        if mark is None:
+            return _missing(ref, "nothing of this name is drawn on the images of this conversation")
+        reference: Reference = {"ref": ref, "kind": mark.kind, "label": mark.label, "annotation_id": str(mark.pk)}
+        return _Found(reference | {"verified": True}, json.dumps(mark.data))
 
     def _passage(self, ref: str, sentence: str) -> _Found:
         readable = Passage.objects.visible_to(self.conversation.owner_id).select_related("paper")

@@ -18,9 +18,10 @@ from markdown_it.token import Token
 from markdown_it.utils import EnvType, OptionsDict
 
 from assistant.claims import MARKER, sentences
-from assistant.pane import colour_at
+from assistant.viewing import colour_at
 
-HALF_MARKER = re.compile(r"\[(\[([pc][\d.]*\]?)?)?$")  # the last thing a stream has sent may be half a marker
+# The last thing that a stream has sent may be half a marker.
+HALF_MARKER = re.compile(r"\[(\[((?:[pc]|img?|i)[\d.]*\]?)?)?$")
 OPEN, CLOSE = "\ue000", "\ue001"
 BEGIN = "\ue002"  # of words that are unsupported
 PRIVATE_USE = re.compile("[\ue000-\uf8ff]")

@@ -1,6 +1,7 @@
 """Carrying a run from question to answer in short steps over rows, so that any process may die at any point.
 
 ask      saves the question and a queued run, and enqueues `advance`
+call     saves a tool call that a person has made as a turn of the chat, and a run that waits for its result
 advance  one step: the agent writes, until it has answered or asks for tools; then the run waits and no worker does
 call_tool  one tool call; the last one to finish queues the run again
 cancel   ends the run at once, keeping what was said
@@ -11,6 +12,7 @@ import logging
 import time
 from collections.abc import Generator
 from contextlib import closing
+from typing import Any
 
 from django.conf import settings
 from django.core.files.base import ContentFile
@@ -56,16 +58,37 @@ def ask(conversation: Conversation, text: str, images: list[Image]) -> Run:
         raise Refused(f"This question is longer than {settings.MESSAGE_LIMIT:,} characters.")
     if len(images) > settings.IMAGES_PER_MESSAGE:
         raise Refused(f"One question can carry at most {settings.IMAGES_PER_MESSAGE} images.")
+    return _start(conversation, text, images)
+
+
+def call(conversation: Conversation, text: str, name: str, arguments: dict[str, Any]) -> Run:
+    """Save what a person has asked of a tool, in words and as the call itself; the agent goes on from its result.
+
+    The arguments fit the tool's schema. Raises Busy or Refused, and then saves nothing.
+    """
+    return _start(conversation, text, [], events.ToolRequested(ToolCall.GIVEN, name, arguments))
+
+
+def _start(
+    conversation: Conversation, text: str, images: list[Image], given: events.ToolRequested | None = None
+) -> Run:
     try:
         with transaction.atomic():
             current = Conversation.lock(conversation.pk)  # an answer may have come since the caller read the row
             if current is None:
                 raise Refused("This chat has been deleted.")
             message = current.add(Message.USER, text, images)
-            run = current.runs.create(message=message, chat_model=settings.CHAT_MODEL, lease_until=lease(RETRY_ENQUEUE))
+            state = Run.WAITING if given else Run.QUEUED
+            until = lease(RETRY_ENQUEUE)
+            run = current.runs.create(message=message, chat_model=settings.CHAT_MODEL, state=state, lease_until=until)
+            if given:
+                made = _new_call(run, given, by_person=True)
+                run.append(events.ToolRequested(made.call_id, made.name, made.arguments, made.number))
+                tasks.enqueue(tasks.call_tool, made.pk, queue=made.queue)
+            else:
+                tasks.enqueue(tasks.advance_run, run.pk)
     except IntegrityError as error:
         raise Busy from error
-    tasks.enqueue(tasks.advance_run, run.pk)
     return run
 
 
@@ -186,7 +209,8 @@ def _suspend(run: Run, requested: list[events.ToolRequested]) -> None:
         tasks.enqueue(tasks.advance_run, run.pk)
 
 
-def _new_call(run: Run, request: events.ToolRequested) -> ToolCall:
+def _new_call(run: Run, request: events.ToolRequested, by_person: bool = False) -> ToolCall:
+    """Nobody need approve what a person has asked for."""
     last = ToolCall.objects.filter(run__conversation=run.conversation_id).aggregate(last=Max("number"))["last"] or 0
     call = ToolCall(
         run=run,
@@ -202,7 +226,8 @@ def _new_call(run: Run, request: events.ToolRequested) -> ToolCall:
         call.started_at = call.finished_at = now
     else:
         call.queue = tools.TOOLS[request.name].queue
-        call.state = ToolCall.APPROVAL if request.name in settings.APPROVE else ToolCall.REQUESTED
+        held = request.name in settings.APPROVE and not by_person
+        call.state = ToolCall.APPROVAL if held else ToolCall.REQUESTED
     call.save(force_insert=True)
     return call
 

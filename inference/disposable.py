@@ -101,7 +101,7 @@ def restrict(limits: dict[str, Any]) -> None:
     wanted = {
         resource.RLIMIT_AS: limits["memory"],
         resource.RLIMIT_CPU: limits["cpu_s"],
-        resource.RLIMIT_FSIZE: limits["file_bytes"],
+        resource.RLIMIT_FSIZE: limits.get("written_bytes", limits["file_bytes"]),
         resource.RLIMIT_CORE: 0,
     }
     for kind, value in wanted.items():

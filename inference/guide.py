@@ -5,8 +5,10 @@ tools and the page are the same with it. It decides by rules, and by sentence si
 the bound tools a request needs; it then writes from what they returned and from nothing else, word for word, each
 statement with the marker of its evidence. What no tool could do, it says with the tool's own reason.
 
-What it reads of a message: its text, and `additional_kwargs["images"]`, a list of {"name", "attached"} with the images
-of the conversation, in order.
+What it reads of a message: its text, and of `additional_kwargs`: "images", a list of {"name", "attached", "declines"}
+with the images of the conversation, in order, `declines` maps tools that do not work on such an image to the reason;
+"marks", a list of {"name", "image", "kind", "label", "corrects"} with what people and files have put on them; and
+"given", whether the person has made the tool call, so that only the answer is left.
 """
 
 import json
@@ -37,8 +39,9 @@ from inference.types import Embedder
 
 CAPABILITIES = (
     "I answer from tools only. Add an image (PNG, JPEG or DICOM) and ask me to describe it, to outline the lungs on a "
-    "chest radiograph, or to draft a report; or ask about the literature on vision-language models for medical images: "
-    "by task or by strategy, about one paper by its name, or for several side by side."
+    "chest radiograph or what you mark with a box, points or a lasso, to measure what you drew, or to draft a report; "
+    "or ask about the literature on vision-language models for medical images: by task or by strategy, about one paper "
+    "by its name, or for several side by side."
 )
 FINISHED = {"finish_reason": "stop"}
 NEEDS_IMAGE = "This needs an image. Add one (PNG, JPEG or DICOM) and ask again."
@@ -137,8 +140,11 @@ def _turn(messages: list[BaseMessage], tools: list[str], embedder: Embedder | No
         return Turn(Request())
     question = messages[last]
     images = question.additional_kwargs.get("images", [])
+    marks = question.additional_kwargs.get("marks", [])
     asked = str(question.additional_kwargs.get("question", question.text))
-    turn = Turn(understand(asked, images, tools, embedder, *_before(messages[:last])))
+    given = question.additional_kwargs.get("given", False)
+    before, papers = _before(messages[:last])
+    turn = Turn(Request() if given else understand(asked, images, tools, embedder, before, papers, marks))
     results = {m.tool_call_id: str(m.content) for m in messages[last:] if isinstance(m, ToolMessage)}
     for message in messages[last:]:
         for call in message.tool_calls if isinstance(message, AIMessage) else []:
@@ -173,8 +179,8 @@ def _result(text: str) -> dict[str, Any]:
 
 
 def _answer(turn: Turn) -> str:
-    parts = [_paragraph(name, result) for name, result in turn.results]
-    if not turn.results:
+    parts = [*(_paragraph(name, result) for name, result in turn.results), *turn.request.declined]
+    if not parts:
         parts = [NEEDS_IMAGE if turn.request.needs_image else CAPABILITIES]
     return "\n\n".join(dict.fromkeys(part for part in parts if part))
 

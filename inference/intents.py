@@ -84,6 +84,15 @@ CLAUSE = re.compile(
     r",\s+(?=(?:segment|outline|describe|classify|draft|find)\b)",
     re.I,
 )
+# What a person or a file has put on an image: by its name, or by what was done to it.
+MARK_NAME = re.compile(r"\b(img\d{1,4}\.\d{1,5}|c\d{1,6}\.\d{1,4})\b", re.I)
+MARKED = re.compile(
+    r"\b(?:corrected|corrections?|hand-?drawn|drawn|annotat(?:ed|ions?)|"
+    r"my (?:[\w-]{1,20} )?(?:masks?|outlines?|regions?|contours?|drawings?|measurements?|lines?|rulers?|angles?|"
+    r"ellipses?)|(?:i|i've|i have|you|we) (?:drew|marked|outlined|made|measured|drawn)|marked (?:region|area)s?)\b",
+    re.I,
+)
+MEASURED = re.compile(r"\b(?:mean|average|standard deviation|sd|values?|extent|long|length|angle|diameter)\b", re.I)
 LETTERS = re.compile(r"[^\W\d_]{2}")
 LIST_NUMBER = re.compile(r"^\s*\d{1,3}[.)]\s*")
 LOOKS_BACK = re.compile(r"\b(?:that|this|it|them|these|those|such)\W*$", re.I)
@@ -107,12 +116,14 @@ SIMILAR = 0.5  # cosine below which an example is no evidence
 @dataclass(slots=True)
 class Request:
     """Calls to make at once, calls that build on their results, what to ask for instead of one that is declined (by a
-    tool that knows which papers there are), and whether an image is missing."""
+    tool that knows which papers there are), whether an image is missing, and why calls were left out that a tool would
+    decline for the kind of image."""
 
     calls: list[Call] = field(default_factory=list)
     afterwards: list[Call] = field(default_factory=list)
     otherwise: list[tuple[Call, Call]] = field(default_factory=list)
     needs_image: bool = False
+    declined: list[str] = field(default_factory=list)
 
     def add(self, name: str, arguments: dict[str, Any]) -> None:
         if (name, arguments) not in self.calls:
@@ -126,26 +137,45 @@ def understand(
     embedder: Embedder | None,
     before: list[Call] | None = None,
     papers: list[str] | None = None,
+    marks: list[dict[str, Any]] | None = None,
 ) -> Request:
-    """The calls that a request needs, among `tools`. `images`: {"name", "attached"} of the conversation, in order.
+    """The calls that a request needs, among `tools`. `images`: {"name", "attached", "declines"} of the conversation, in
+    order; `declines` maps tools that do not work on this kind of image to the reason.
     `before`: the calls for the question before this one, which "and img2?" asks for again; `papers`: the keys of those
-    that its answer showed, which "the second one" means."""
+    that its answer showed, which "the second one" means. `marks`: {"name", "image", "kind", "label", "corrects"} of
+    what people and files have put on the images, in order."""
     request = Request()
     known = papers or [] if not images else []  # beside an image, "it" and "the first" may mean that
     if again := _again(text, before or []):
         request.calls = [call for call in again if call[0] in tools]
+        _leave_out(request, images)
         return request
     targets = _targets(text, images)
     attached = any(image.get("attached") for image in images)
     for clause in _clauses(text, bool(targets)):
-        _clause(request, clause, targets, attached, embedder)
+        if regions := _regions(clause, marks or []):
+            for region in regions:
+                request.add("measure_region", {"region": region})
+        else:
+            _clause(request, clause, targets, attached, embedder)
     _name_papers(request, tools, known)
     if attached and not request.calls and not request.afterwards:
         for target in targets:
             request.add("describe_image", {"image": target})
     request.calls = [call for call in request.calls if call[0] in tools]
     request.afterwards = [call for call in request.afterwards if call[0] in tools]
+    _leave_out(request, images)
     return request
+
+
+def _leave_out(request: Request, images: list[dict[str, Any]]) -> None:
+    """Take out the calls that would be declined, and keep the reason of each once."""
+    declines = {str(image["name"]): image.get("declines", {}) for image in images}
+    for call in list(request.calls):
+        why = declines.get(call[1].get("image", ""), {}).get(call[0])
+        if why and call[1].keys() == {"image"}:  # what else is asked for may suit the image
+            request.calls.remove(call)
+            request.declined = list(dict.fromkeys([*request.declined, why]))
 
 
 def _name_papers(request: Request, tools: list[str], papers: list[str]) -> None:
@@ -195,8 +225,34 @@ def _again(text: str, before: list[Call]) -> list[Call]:
     rules = (LITERATURE, REPORT, SEGMENT, DESCRIBE, CLASSIFY, PRESENCE)
     if not named or not AGAIN.match(text) or any(rule.search(text) for rule in rules):
         return []
-    asked = dict(before)
+    asked = {name: args for name, args in before if not any(args.get(mark) for mark in ("box", "points", "lasso"))}
+    names = {name: None for name in names if name in asked}  # marks lie on one image, and are not moved to another
     return [(name, {**asked[name], "image": image}) for image in dict.fromkeys(named) for name in names]
+
+
+def _regions(clause: str, marks: list[dict[str, Any]]) -> list[str]:
+    """The names of the marks whose size or values a clause asks for: as it names them; else those that it describes by
+    what was done, the label and the image, of several alike the newest."""
+    if not (SIZE.search(clause) or MEASURED.search(clause)):
+        return []
+    if named := MARK_NAME.findall(clause):
+        return list(dict.fromkeys(name.lower() for name in named))
+    if not MARKED.search(clause) or not marks:
+        return []
+    images = {f"img{int(number)}" for number in IMAGE_NAME.findall(clause)}
+    found = [mark for mark in marks if not images or mark["image"] in images]
+    if re.search(r"\bcorrect", clause, re.I):
+        found = [mark for mark in found if mark.get("corrects")] or found
+    words = _words(clause)
+    shared = [len(words & _words(f"{mark['label']} {mark['kind']}")) for mark in found]
+    best = max(shared, default=0)
+    alike = [mark for mark, count in zip(found, shared, strict=True) if count == best]
+    newest = {(mark["image"], mark["label"]): str(mark["name"]) for mark in alike}
+    return list(newest.values()) if best else list(newest.values())[-1:]
+
+
+def _words(text: str) -> set[str]:
+    return {word.removesuffix("s") for word in re.findall(r"[^\W\d_]+", text.lower())}
 
 
 def _asks(part: str) -> bool:

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 Embedding = NDArray[np.float32]
 SpacingSource = Literal["PixelSpacing", "ImagerPixelSpacing", "NIfTI header", "slide header", "OME metadata"]
-Kind = Literal["png", "jpeg", "tiff", "dicom", "nifti", "slide", "video"]
+Kind = Literal["png", "jpeg", "tiff", "dicom", "nifti", "slide", "video", "overlay"]
 Layout = Literal["image", "frames", "volume", "slide"]
 Affine = tuple[tuple[float, float, float, float], ...]
 WindowSource = Literal["file", "VOI LUT", "percentiles", "full range"]
@@ -88,7 +88,7 @@ class Gate:
     body_part: str = ""
     view: str = ""
     confidence: float = 0.0
-    source: Literal["header", "pixels", "model"] = "pixels"
+    source: Literal["header", "pixels", "model", "person"] = "pixels"
     reasons: tuple[str, ...] = ()
 
 
@@ -219,6 +219,21 @@ class Box:
 
 
 @dataclass(frozen=True, slots=True)
+class Prompts:
+    """What a person marked on one frame, in pixels: the centre of the first pixel is (0.5, 0.5).
+
+    `box` is (x0, y0, x1, y1). Points of `add` lie in the region, points of `remove` do not. `lasso` is a closed polygon
+    around it; with `refine` its outline moves to the edges of the image, without it the polygon is the region.
+    """
+
+    box: tuple[float, float, float, float] | None = None
+    add: tuple[tuple[float, float], ...] = ()
+    remove: tuple[tuple[float, float], ...] = ()
+    lasso: tuple[tuple[float, float], ...] = ()
+    refine: bool = True
+
+
+@dataclass(frozen=True, slots=True)
 class Description:
     """What the pixel values of one image say, by rules (see `inference.classical.describe`), not by a model.
 
@@ -258,6 +273,17 @@ class Segmenter(Protocol):
 
     def __call__(self, image: Image) -> list[Mask]:
         """Masks of the image's own size. Raises InferenceError."""
+
+
+class PromptedSegmenter(Protocol):
+    """Finds the one region that a person marked; a plain function is one."""
+
+    @property
+    def name(self) -> str:
+        """What it is, as shown beside its result: a baseline says that it is one."""
+
+    def __call__(self, image: Image, prompts: Prompts, label: str) -> Mask:
+        """A mask of the image's own size, never empty. Raises InferenceError."""
 
 
 class Answerer(Protocol):

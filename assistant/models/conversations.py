@@ -6,7 +6,8 @@ from django.conf import settings
 from django.db import models, transaction
 from django.db.models import Q
 
-from assistant.models.images import Image, Visitor
+from assistant.models.images import Image
+from assistant.models.studies import Visitor
 
 
 class ConversationQuerySet(models.QuerySet["Conversation"]):

@@ -5,7 +5,7 @@ import uuid
 from django.conf import settings
 from django.db import models
 
-from assistant.models.images import Visitor
+from assistant.models.studies import Visitor
 
 
 class ReportQuerySet(models.QuerySet["Report"]):

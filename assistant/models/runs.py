@@ -17,7 +17,7 @@ from django.utils import timezone
 from assistant import stream
 from assistant.events import AgentEvent, Transcript, payload, transcript
 from assistant.models.conversations import Conversation, Message
-from assistant.models.images import Visitor
+from assistant.models.studies import Visitor
 
 
 class Superseded(Exception):
@@ -184,6 +184,7 @@ class ToolCall(models.Model):
     APPROVAL, REQUESTED, RUNNING = "approval", "requested", "running"
     DONE, FAILED, DECLINED, CANCELLED = "done", "failed", "declined", "cancelled"
     UNFINISHED = (APPROVAL, REQUESTED, RUNNING)
+    GIVEN = "given"  # the call_id of a call that a person has made, and not the chat model
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     run = models.ForeignKey(Run, on_delete=models.CASCADE, related_name="tool_calls")
@@ -234,9 +235,10 @@ def artifact_path(artifact: "Artifact", name: str) -> str:
 
 
 class Artifact(models.Model):
-    """What a tool made for the page: a mask (PNG of the image's own size), a table, passages, a report."""
+    """What a tool made for the page: a mask (PNG of a frame's own size; `data["frame"]` counts from 0), a box
+    (`data` as in `Annotation`), a table, passages, a report."""
 
-    MASK, TABLE, PASSAGES, REPORT = "mask", "table", "passages", "report"
+    MASK, BOX, TABLE, PASSAGES, REPORT = "mask", "box", "table", "passages", "report"
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     tool_call = models.ForeignKey(ToolCall, on_delete=models.CASCADE, related_name="artifacts")

@@ -9,8 +9,9 @@ from django.conf import settings
 from django.utils import timezone
 from django.utils.safestring import SafeString
 
-from assistant import markdown
-from assistant.models import Conversation, Message
+from assistant import kinds, markdown, marks
+from assistant.forms import KindForm
+from assistant.models import Annotation, Conversation, Image, Message
 
 register = template.Library()
 
@@ -18,6 +19,7 @@ register = template.Library()
 STEP_NAMES = {
     "describe_image": "Describe image",
     "segment": "Segment",
+    "measure_region": "Measure region",
     "classify": "Classify",
     "ask_image": "Ask about image",
     "search_literature": "Search literature",
@@ -62,15 +64,44 @@ def arguments_line(arguments: dict[str, Any]) -> str:
     """The values of a call's arguments, as one short line."""
     words: list[str] = []
     for value in arguments.values():
-        words += [str(v) for v in value] if isinstance(value, list) else [str(value)] if value not in (None, "") else []
+        if isinstance(value, list) and value and isinstance(value[0], dict):
+            words.append(f"{len(value)} point{'s' if len(value) > 1 else ''}")
+        elif isinstance(value, dict):
+            words.append(in_words(value))
+        else:
+            words += map(str, value) if isinstance(value, list) else [str(value)] if value not in (None, "") else []
     line = ", ".join(words)
     return line if len(line) <= 90 else line[:89] + "…"
 
 
 @register.filter
 def in_words(value: Any) -> str:
-    """An argument of a call for people: a list as its items."""
-    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+    """An argument of a call for people: a list as its items, what has names with them."""
+    if isinstance(value, dict):
+        shown = {name: f"{item:g}" if isinstance(item, float) else item for name, item in value.items()}
+        return " ".join(f"{name} {item}" for name, item in shown.items())
+    return ", ".join(map(in_words, value)) if isinstance(value, list) else str(value)
+
+
+@register.filter
+def kind_line(image: Image) -> str:
+    return kinds.line(image)
+
+
+@register.filter
+def kind_form(image: Image) -> KindForm:
+    return KindForm(image.kind_of(), auto_id=f"kind-{image.pk}-%s")
+
+
+@register.filter
+def author_words(mark: Annotation) -> str:
+    return marks.author_words(mark)
+
+
+@register.filter
+def mark_values(mark: Annotation) -> str:
+    """What was measured of a mask, or by a ruler."""
+    return marks.size_words(mark.data) or marks.values_words(mark.data.get("values", []))
 
 
 @register.filter

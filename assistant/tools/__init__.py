@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 from pydantic import ValidationError
 
+from assistant.burned_in import why_held
 from assistant.events import storable
 from assistant.models import ToolCall
 from assistant.tools import (
@@ -15,11 +16,13 @@ from assistant.tools import (
     compare_papers,
     describe_image,
     draft_report,
+    gate,
+    measure_region,
     read_paper,
     search_literature,
     segment,
 )
-from assistant.tools.base import Context, Declined, NewArtifact, Tool, ToolResult
+from assistant.tools.base import Arguments, Context, Declined, ImageArguments, NewArtifact, Tool, ToolResult
 from inference.errors import BadInput, InferenceError
 
 log = logging.getLogger("lightbox.tools")
@@ -29,6 +32,7 @@ TOOLS: dict[str, Tool] = {
     for tool in (
         describe_image.TOOL,
         segment.TOOL,
+        measure_region.TOOL,
         classify.TOOL,
         ask_image.TOOL,
         search_literature.TOOL,
@@ -83,7 +87,9 @@ def execute(call: ToolCall) -> Outcome:
         arguments = tool.arguments.model_validate(call.arguments)
         if line := tool.missing():
             raise Declined(line)
-        return _done(tool.run(Context(call), arguments))
+        context = Context(call)
+        _check_held(tool, context, arguments)
+        return _done(_on_its_image(tool, context, arguments))
     except (Declined, BadInput) as reason:
         return _ended(ToolCall.DECLINED, str(reason))
     except InferenceError as error:
@@ -92,6 +98,23 @@ def execute(call: ToolCall) -> Outcome:
     except Exception:
         log.exception("%s failed", call)
         return _ended(ToolCall.FAILED, f"{call.name} failed by a fault of its own; the log of the worker says more.")
+
+
+def _on_its_image(tool: Tool, context: Context, arguments: Arguments) -> ToolResult:
+    """Run the tool, unless its image is of a kind that it does not work on."""
+    if not isinstance(arguments, ImageArguments):
+        return tool.run(context, arguments)
+    image = context.image(arguments.image)
+    if line := gate.refusal(tool, arguments, image, arguments.image):
+        raise Declined(line)
+    return gate.with_note(tool.run(context, arguments), tool, arguments, image)
+
+
+def _check_held(tool: Tool, context: Context, arguments: Arguments) -> None:
+    if not tool.shows_a_model or not isinstance(arguments, ImageArguments):
+        return
+    if line := why_held(context.image(arguments.image), arguments.image):
+        raise Declined(line)
 
 
 def failed(line: str) -> Outcome:

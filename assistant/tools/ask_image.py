@@ -43,4 +43,5 @@ TOOL = Tool(
     queue="vision",
     run=run,
     missing=missing,
+    shows_a_model=True,
 )

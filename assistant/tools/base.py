@@ -4,19 +4,24 @@ A tool returns statements: sentences that stand on evidence it made, each with t
 the chat model reads, what the guide writes from, and what a report is drafted from, so no answer needs to be parsed.
 """
 
-import io
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
 from assistant.models import ConversationImage, Image, ToolCall
 from inference import types
+from inference.decode import GONE, NO_FRAME, as_image
 from inference.errors import BadInput
 
 NOT_CONFIGURED = "not configured"
+LABEL = 120  # characters of a name
+NO_GRID = (
+    "The pixels of this image are not kept as one grid (a slide is read tile by tile), so this cannot be done on it."
+)
 
 
 class Declined(Exception):
@@ -31,6 +36,12 @@ class Arguments(BaseModel):
 
 class ImageArguments(Arguments):
     image: str = Field(description="the image's name in this conversation, such as img1", pattern=r"^img\d{1,4}$")
+
+
+def clean_label(text: str) -> str:
+    """A name that a person or a model gave, as one line without what the page would take for a marker."""
+    kept = "".join(c if c.isprintable() else " " for c in text)
+    return " ".join(kept.replace("[[", "[").replace("]]", "]").split())[:LABEL].strip()
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,29 +108,87 @@ class Context:
         return row.image
 
 
-def load(image: Image) -> types.Image:
-    """The decoded pixels with what the header says of them. Raises BadInput when the file is gone."""
-    decoded = types.Decoded.from_dict(image.decoded)
+def load(image: Image, frame: int = 0) -> types.Image:
+    """One frame of the decoded pixels, from 0, with what is known of them, a person's word first. Of a volume nothing
+    else is read.
+
+    Raises BadInput when there is no such frame, or no pixels.
+    """
+    decoded = image.facts
+    if not image.pixels:
+        raise BadInput(NO_GRID)
+    if not 0 <= frame < image.frames:
+        raise BadInput(NO_FRAME.format(frame=frame + 1, frames=image.frames))
     try:
         with image.pixels.open("rb") as file:
-            pixels = np.load(io.BytesIO(file.read()), allow_pickle=False)
+            pixels = _frame(file, frame if decoded.layout in ("frames", "volume") else None, decoded.volumes > 1)
     except (OSError, ValueError) as error:
-        raise BadInput("The decoded pixels of this image are missing or damaged. Upload the image again.") from error
-    return types.Image(
-        pixels=pixels,
-        spacing=decoded.spacing,
-        modality=decoded.modality,
-        body_part=decoded.body_part,
-        view=decoded.view,
-        orientation=decoded.orientation,
-        inverted=decoded.inverted,
+        raise BadInput(GONE) from error
+    kind = image.kind_of()
+    told = decoded.modality if decoded.modality not in ("OT", "SC") else "unknown"
+    known = replace(
+        decoded,
+        modality=kind.modality or told,
+        body_part=kind.body_part or (None if image.said else decoded.body_part),
+        view=kind.view or (None if image.said else decoded.view),
     )
+    return as_image(pixels, replace(known, layout="image", volumes=1))
+
+
+def _frame(file: Any, frame: int | None, in_time: bool) -> NDArray[Any]:
+    """The array of an .npy file, or frame `frame` of it (of the first time point), by its place in the file."""
+    np.lib.format.read_magic(file)
+    shape, by_columns, dtype = np.lib.format.read_array_header_1_0(file)
+    if dtype.hasobject or by_columns:
+        raise ValueError("not written by inference.decode")
+    shape = shape[1:] if in_time else shape
+    if frame is not None:
+        shape = shape[1:]
+        file.seek(frame * int(np.prod(shape)) * dtype.itemsize, 1)
+    found = np.frombuffer(file.read(int(np.prod(shape)) * dtype.itemsize), dtype=dtype)
+    return found.reshape(shape)
+
+
+@dataclass(frozen=True, slots=True)
+class Accepts:
+    """The kinds of image that a tool works on, in DICOM's codes; an empty set accepts any. `works_on` says it in words.
+
+    A modality, body part or view that is not known is accepted with a note, but with `unknown_ok` False.
+    """
+
+    works_on: str = "any image"
+    modalities: frozenset[str] = frozenset()
+    body_parts: frozenset[str] = frozenset()
+    views: frozenset[str] = frozenset()
+    layouts: frozenset[str] = frozenset()
+    unknown_ok: bool = True
+
+    def refuses(self, kind: types.Gate, layout: str) -> bool:
+        """Whether an image is known to be of another kind, or not known and has to be."""
+        if self.layouts and layout not in self.layouts:
+            return True
+        wanted = ((self.modalities, kind.modality), (self.body_parts, kind.body_part), (self.views, kind.view))
+        if any(known and codes and not _any_of(codes, known) for codes, known in wanted):
+            return True
+        return bool(self.modalities) and not kind.modality and not self.unknown_ok
+
+    def untold(self, kind: types.Gate) -> bool:
+        """Whether a part of what this asks for is not known. The view is not: hardly any file names it."""
+        return bool((self.modalities and not kind.modality) or (self.body_parts and not kind.body_part))
+
+
+EVERYTHING = Accepts()
+
+
+def _any_of(codes: frozenset[str], known: str) -> bool:
+    return any(part.strip() in codes for part in known.upper().split(","))
 
 
 @dataclass(frozen=True, slots=True)
 class Tool:
-    """`missing()` is empty when the tool can work, else the line that configures it. `accepts` says why an image is
-    declined, or nothing. `run` may raise Declined or any InferenceError."""
+    """`missing()` is empty when the tool can work, else the line that configures it. `accepts` gives the images that
+    suit a call with these arguments: others are declined before `run` (`assistant.tools.gate`), which may raise
+    Declined or any InferenceError."""
 
     name: str
     description: str
@@ -127,3 +196,5 @@ class Tool:
     queue: str
     run: Callable[[Context, Any], ToolResult]
     missing: Callable[[], str] = lambda: ""
+    accepts: Callable[[Any], Accepts] = lambda _: EVERYTHING
+    shows_a_model: bool = False  # its image's pixels: refused while text in them is not settled

@@ -7,6 +7,7 @@ from typing import Any
 
 from pydantic import Field
 
+from assistant import marks
 from assistant.models import Artifact, ToolCall
 from assistant.tools.base import Arguments, Context, Declined, NewArtifact, Statement, Tool, ToolResult
 
@@ -14,6 +15,7 @@ EXAMINATION, FINDINGS, IMPRESSION, LITERATURE = "Examination", "Findings", "Impr
 SECTION_OF = {
     "describe_image": EXAMINATION,
     "segment": FINDINGS,
+    "measure_region": FINDINGS,
     "classify": FINDINGS,
     "ask_image": FINDINGS,
     "search_literature": LITERATURE,
@@ -49,11 +51,11 @@ def _impression(calls: list[ToolCall]) -> list[Sentence]:
     ]
 
 
-def sections(calls: list[ToolCall]) -> list[dict[str, Any]]:
+def sections(calls: list[ToolCall], names: dict[Any, str]) -> list[dict[str, Any]]:
     """Findings and impression from finished calls, in order; sections without a sentence are left out."""
     found: dict[str, list[Sentence]] = {EXAMINATION: [], FINDINGS: [], IMPRESSION: _impression(calls), LITERATURE: []}
     for call in calls:
-        for statement in call.result.get("statements", []):
+        for statement in [*call.result.get("statements", []), *marks.corrections(call, names)]:
             found[SECTION_OF[call.name]].append(_sentence(statement["text"], statement["ref"]))
         found[SECTION_OF[call.name]] += [_sentence(note, f"c{call.number}") for note in call.result.get("notes", [])]
     if not found[FINDINGS]:
@@ -74,7 +76,8 @@ def run(context: Context, arguments: DraftArguments) -> ToolResult:
     calls = _results(context)
     if not calls:
         raise Declined("There is nothing to report yet: describe or segment an image, or search the literature, first.")
-    drafted = sections(calls)
+    numbered = context.call.run.conversation.numbered_images.all()
+    drafted = sections(calls, {row.image_id: str(row) for row in numbered})
     total = sum(len(section["sentences"]) for section in drafted)
     return ToolResult(
         summary=f"{total} sentences in {len(drafted)} sections",

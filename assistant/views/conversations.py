@@ -81,7 +81,7 @@ def send(request: HttpRequest, conversation_id: uuid.UUID) -> HttpResponse:
         return go(request, reverse("chat", args=[conversation.pk]) + "#end")
     if behind:
         return HttpResponseClientRefresh()
-    return render(request, "assistant/sent.html", _sent(run, bool(form.images)))
+    return render(request, "assistant/sent.html", sent(run, bool(form.images)))
 
 
 def _behind(request: HttpRequest, conversation: Conversation) -> bool:
@@ -91,7 +91,7 @@ def _behind(request: HttpRequest, conversation: Conversation) -> bool:
     return known is not None and last is not None and known != str(last.pk)
 
 
-def _sent(run: Run, with_images: bool) -> dict[str, object]:
+def sent(run: Run, with_images: bool) -> dict[str, object]:
     conversation = run.conversation
     context: dict[str, object] = {
         "conversation": conversation,

@@ -9,7 +9,7 @@ from django.shortcuts import get_object_or_404, render
 from django.views.decorators.http import require_safe
 
 from assistant import pane
-from assistant.models import Conversation, Message
+from assistant.models import Artifact, Conversation, Image, Message
 
 
 @login_required
@@ -22,15 +22,19 @@ def evidence(request: HttpRequest, message_id: uuid.UUID, n: int) -> HttpRespons
     except KeyError as error:
         raise Http404("The answer has no evidence of this number.") from error
     artifact = context["evidence"].get("artifact")
+    if (mark := context["evidence"].get("annotation")) is not None:
+        return _image(request, message, context, mark.image, None)
     if context["opened"]["kind"] == "mask" and artifact is not None:
-        return _image(request, message, context, artifact)
+        return _image(request, message, context, artifact.image, artifact)
     if request.headers.get("HX-Request"):
         return render(request, "assistant/pane_sources.html", context)
     return render(request, "assistant/evidence_page.html", context | {"conversation": message.conversation})
 
 
-def _image(request: HttpRequest, message: Message, context: dict[str, Any], artifact: Any) -> HttpResponse:
-    image = pane.image_pane(message.conversation, artifact.image, lit=artifact)
+def _image(
+    request: HttpRequest, message: Message, context: dict[str, Any], shown: Image, artifact: Artifact | None
+) -> HttpResponse:
+    image = pane.image_pane(message.conversation, shown, lit=artifact)
     if request.headers.get("HX-Request"):
         return render(request, "assistant/pane_image.html", image)
     return render(request, "assistant/evidence_page.html", context | image)
@@ -39,9 +43,11 @@ def _image(request: HttpRequest, message: Message, context: dict[str, Any], arti
 @login_required
 @require_safe
 def image(request: HttpRequest, conversation_id: uuid.UUID, image_id: uuid.UUID) -> HttpResponse:
-    """The image pane with another image of the chat."""
+    """The image pane with another image of the chat; without script `?frame=` turns its pages."""
     conversation = get_object_or_404(Conversation.objects.visible_to(request.user), pk=conversation_id)
     row = get_object_or_404(conversation.numbered_images.select_related("image"), image_id=image_id)
-    context = pane.image_pane(conversation, row.image)
+    given = request.GET.get("frame", "")
+    frame = int(given[:9]) if given.isascii() and given.isdigit() else None
+    context = pane.image_pane(conversation, row.image, frame=frame)
     template = "pane_image.html" if request.headers.get("HX-Request") else "evidence_page.html"
     return render(request, f"assistant/{template}", context)

@@ -9,18 +9,21 @@ from django.db.models.fields.files import FieldFile
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import get_object_or_404, render
 from django.urls import reverse
-from django.views.decorators.http import require_POST, require_safe
+from django.utils.http import url_has_allowed_host_and_scheme
+from django.views.decorators.http import require_http_methods, require_POST, require_safe
 from PIL import Image as Picture
 from PIL import ImageChops, ImageColor, ImageFilter
 
-from assistant import uploads
+from assistant import burned_in, kinds, uploads
+from assistant.forms import KindForm
 from assistant.models import Artifact, Image
-from assistant.pane import MASK_COLOURS, colour_of
+from assistant.viewing import MASK_COLOURS, colour_of
 from assistant.views.answers import go, problem
 from inference.errors import InferenceError, Unavailable
 
 WIDTHS = (96, 512)
 ORIGINAL_TYPES = {"png": "image/png", "jpeg": "image/jpeg", "dicom": "application/dicom"}
+NOT_KEPT = "The original was not kept: this image was de-identified when it was uploaded. Save the clean copy instead."
 FILL_ALPHA = 110
 KEPT = "private, max-age=3600"
 
@@ -28,20 +31,21 @@ KEPT = "private, max-age=3600"
 @login_required
 @require_POST
 def upload(request: HttpRequest) -> HttpResponse:
-    """One file, or several without script. htmx gets an attachment chip, or one line with its status."""
+    """Files that belong together. htmx gets an attachment chip for each series, with a line for each file that cannot
+    be read; when none can, one line with its status."""
     assert isinstance(request.user, User)
     files = request.FILES.getlist("file")
     if not files:
         return problem(request, 422, "No file came with the request. Choose one and try again.")
     try:
-        images = [uploads.store(request.user, file) for file in files]
+        stored = uploads.receive(request.user, files)
     except uploads.TooLarge as error:
         return problem(request, 413, str(error))
     except Unavailable as error:
         return problem(request, 503, str(error))
-    except InferenceError as error:
-        return problem(request, 422, str(error))
-    return _attached(request, images)
+    if not stored.images and not stored.annotations:
+        return problem(request, 422, uploads.summary(stored, len(files)))
+    return _attached(request, stored)
 
 
 @login_required
@@ -52,13 +56,16 @@ def sample(request: HttpRequest) -> HttpResponse:
         image = uploads.sample(request.user)
     except InferenceError as error:
         return problem(request, 503, str(error))
-    return _attached(request, [image])
+    return _attached(request, uploads.Stored([image]))
 
 
-def _attached(request: HttpRequest, images: list[Image]) -> HttpResponse:
+def _attached(request: HttpRequest, stored: uploads.Stored) -> HttpResponse:
     if request.headers.get("HX-Request"):
-        return render(request, "assistant/attachments.html", {"attached": images})
-    return go(request, reverse("home") + "?" + "&".join(f"image={image.pk}" for image in images))
+        context = {"attached": stored.images, "annotations": stored.annotations, "refused": stored.refused}
+        return render(request, "assistant/attachments.html", context)
+    if stored.refused:
+        return problem(request, 422, uploads.summary(stored, len(stored.images) + len(stored.refused)))
+    return go(request, reverse("home") + "?" + "&".join(f"image={image.pk}" for image in stored.images))
 
 
 def _bytes(file: FieldFile) -> bytes:
@@ -88,10 +95,47 @@ def _smaller(image: Image, width: int) -> bytes:
 
 
 @login_required
+@require_http_methods(["GET", "HEAD", "POST"])
+def text(request: HttpRequest, image_id: uuid.UUID) -> HttpResponse:
+    """How far the search for burned-in text has come; POST `do`: search, mask or accept. htmx gets the lines anew."""
+    image = get_object_or_404(Image.objects.visible_to(request.user), pk=image_id)
+    if request.method == "POST":
+        doing = {"search": burned_in.ask, "mask": burned_in.mask, "accept": burned_in.accept}
+        do = doing.get(request.POST.get("do", ""))
+        if do is None:
+            return problem(request, 422, "Say what to do with the text: search, mask or accept.")
+        do(image)
+        image.refresh_from_db()
+    if not request.headers.get("HX-Request") and request.method == "POST":
+        back = request.POST.get("next", "")
+        return go(request, back if url_has_allowed_host_and_scheme(back, None) else reverse("home"))
+    return render(request, "assistant/image_text.html", {"image": image})
+
+
+@login_required
+@require_http_methods(["GET", "HEAD", "POST"])
+def kind(request: HttpRequest, image_id: uuid.UUID) -> HttpResponse:
+    """What the image is and how that is known; POST `modality`, `body_part` and `view` corrects it, `do=forget` goes
+    back to what the gate decided. htmx gets the lines anew."""
+    image = get_object_or_404(Image.objects.visible_to(request.user), pk=image_id)
+    if request.method == "POST":
+        form = KindForm(image.kind_of(), request.POST)
+        if not form.is_valid():
+            return problem(request, 422, "Choose the kind of image, the body part and the view from the lists.")
+        kinds.correct(image, {} if request.POST.get("do") == "forget" else form.cleaned_data)
+        if not request.headers.get("HX-Request"):
+            back = request.POST.get("next", "")
+            return go(request, back if url_has_allowed_host_and_scheme(back, None) else reverse("home"))
+    return render(request, "assistant/image_kind.html", {"image": image, "next": request.POST.get("next", "")})
+
+
+@login_required
 @require_safe
 def original(request: HttpRequest, image_id: uuid.UUID) -> HttpResponse:
     """The file as it was uploaded, to be saved and never shown by the browser."""
     image = get_object_or_404(Image.objects.visible_to(request.user), pk=image_id)
+    if not image.original:
+        return problem(request, 410, NOT_KEPT)
     suffix = {"dicom": "dcm", "jpeg": "jpg"}.get(image.kind, image.kind)
     headers = {
         "Content-Disposition": f'attachment; filename="image-{image.pk.hex[:8]}.{suffix}"',
@@ -118,11 +162,11 @@ def overlay(request: HttpRequest, artifact_id: uuid.UUID) -> HttpResponse:
     found = get_object_or_404(masks, pk=artifact_id)
     with found.file.open("rb") as file, Picture.open(file, formats=["PNG"]) as picture:
         mask = picture.convert("L").point([0] * 128 + [255] * 128)
-    png = _coloured(mask, MASK_COLOURS[colour_of(found) - 1])
+    png = coloured(mask, MASK_COLOURS[colour_of(found) - 1])
     return HttpResponse(png, content_type="image/png", headers={"Cache-Control": KEPT})
 
 
-def _coloured(mask: Picture.Image, colour: str) -> bytes:
+def coloured(mask: Picture.Image, colour: str) -> bytes:
     """See-through inside, solid at the edge, so that the tissue under the mask stays readable."""
     thick = 2 * max(max(mask.size) // 800, 1) + 1
     edge = ImageChops.difference(mask, mask.filter(ImageFilter.MinFilter(thick)))

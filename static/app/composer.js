@@ -81,15 +81,18 @@ function complain(line) {
   error.textContent += `${error.textContent && "\n"}${line}`;
 }
 
-function upload(file) {
+// Files that make one upload: one image, or the slices of a series.
+function upload(files) {
   const limit = Number(form.dataset.limit);
-  if (file.size > limit) {
-    complain(`${file.name}: This file is larger than the limit of ${Math.floor(limit / 2 ** 20)} MB.`);
+  const name = files.length > 1 ? `${files.length} DICOM files` : files[0].name || "pasted image";
+  if (files.reduce((sum, file) => sum + file.size, 0) > limit) {
+    const what = files.length > 1 ? "Together they are" : "This file is";
+    complain(`${name}: ${what} larger than the limit of ${Math.floor(limit / 2 ** 20)} MB.`);
     return;
   }
-  const { row, progress } = waiting(file.name || "pasted image");
+  const { row, progress } = waiting(name);
   const body = new FormData();
-  body.append("file", file);
+  for (const file of files) body.append("file", file);
   const xhr = new XMLHttpRequest();
   xhr.open("POST", form.dataset.upload);
   xhr.setRequestHeader("HX-Request", "true");
@@ -107,7 +110,7 @@ function upload(file) {
       row.replaceWith(made.content);
     } else {
       row.remove();
-      complain(`${file.name || "The image"}: ${lineOf(xhr)}`);
+      complain(`${name}: ${lineOf(xhr)}`);
       sendAfterUpload = false;
     }
     if (uploading === 0 && sendAfterUpload) {
@@ -119,9 +122,33 @@ function upload(file) {
   xhr.send(body);
 }
 
+// Slices come as .dcm, .ima or without any ending; the server sorts them into series by what is in them.
+const isSlice = (file) => /\.(dcm|dicom|ima)$/i.test(file.name) || !file.name.includes(".") || /^[\d.]+$/.test(file.name);
+
 function uploadAll(files) {
   error.textContent = "";
-  for (const file of files) upload(file);
+  const slices = [...files].filter((file) => isSlice(file));
+  if (slices.length) upload(slices);
+  for (const file of files) if (!isSlice(file)) upload([file]);
+}
+
+// A dropped folder gives its files, at any depth.
+async function filesOf(entry) {
+  if (entry.isFile) return [await new Promise((resolve, reject) => entry.file(resolve, reject))];
+  const reader = entry.createReader();
+  const found = [];
+  for (;;) {
+    const some = await new Promise((resolve, reject) => reader.readEntries(resolve, reject));
+    if (!some.length) break;
+    for (const inside of some) found.push(...(await filesOf(inside)));
+  }
+  return found.filter((file) => !file.name.startsWith("."));
+}
+
+async function dropped(transfer) {
+  const entries = [...transfer.items].map((item) => item.webkitGetAsEntry?.()).filter(Boolean);
+  if (!entries.some((entry) => entry.isDirectory)) return [...transfer.files];
+  return (await Promise.all(entries.map(filesOf))).flat();
 }
 
 pick.addEventListener("change", () => {
@@ -143,10 +170,10 @@ document.addEventListener("dragover", (event) => {
 document.addEventListener("dragleave", (event) => {
   if (!event.relatedTarget) form.classList.remove("dropping");
 });
-document.addEventListener("drop", (event) => {
+document.addEventListener("drop", async (event) => {
   if (!carriesFiles(event)) return;
   event.preventDefault();
   form.classList.remove("dropping");
-  uploadAll(event.dataTransfer.files);
   text.focus();
+  uploadAll(await dropped(event.dataTransfer));
 });

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import data_store
+import numpy as np
 import pytest
 from django.contrib.auth.models import User
 from django.core.files.base import ContentFile
@@ -17,10 +18,11 @@ from django.test import Client
 from django.urls import URLPattern, URLResolver, get_resolver, reverse
 
 from assistant import runs, uploads
-from assistant.models import ApiToken, Artifact, Conversation, Report, Run
+from assistant.models import Annotation, ApiToken, Artifact, Conversation, Image, Report, Run
 from corpus.documents import shelf
 from corpus.imports import work
 from corpus.models import Import, Note, Paper, PaperFile, SavedSearch
+from tests import phantom
 
 pytestmark = pytest.mark.django_db(transaction=True)
 RADIOGRAPH = Path(data_store.__file__).parent / "data" / "RG1_UNCR.dcm"
@@ -60,6 +62,13 @@ class World:
     private: Paper
     pdf: PaperFile
     imported: Import
+    volume: Image
+    drawn: Annotation
+
+    @property
+    def annotation(self) -> Annotation:
+        """A mask that she drew herself."""
+        return Annotation.objects.exclude(pk=self.drawn.pk).get()
 
     @property
     def mask(self) -> Artifact:
@@ -80,6 +89,10 @@ def run(world: World) -> list[Any]:
 
 def mask(world: World) -> list[Any]:
     return [world.mask.pk]
+
+
+def volume(world: World) -> list[Any]:
+    return [world.volume.pk]
 
 
 def report(world: World) -> list[Any]:
@@ -108,7 +121,16 @@ ADDRESSES: dict[str, Address] = {
     "image-upload": Address(statuses=(302, 422, 422, 422), method="POST"),
     "image-sample": Address(statuses=(302, 302, 302, 302), method="POST"),
     "image-preview": own(image),
+    "image-kind": own(image),
+    "image-text": own(image),
     "image-original": own(image),
+    "image-volume": own(volume),
+    "annotation-nifti": own(lambda w: [w.drawn.pk]),
+    "artifact-nifti": own(mask, 404),  # of a radiograph, which is no volume
+    "image-deidentified": own(image),
+    "image-measurements": own(lambda w: [*image(w), "csv"]),
+    "annotation-saved": own(lambda w: [w.annotation.pk, "png"]),
+    "artifact-saved": own(lambda w: [*mask(w), "png"]),
     "artifact": own(mask),
     "artifact-overlay": own(mask),
     "run-events": own(run),
@@ -169,6 +191,7 @@ ADDRESSES: dict[str, Address] = {
     "api:openapi-view": Address(),
     "api:openapi-json": Address(),
     "api:create_image": Address(statuses=(401, 422, 422, 422), method="POST", token=True),
+    "api:create_series": Address(statuses=(401, 422, 422, 422), method="POST", token=True),
     "api:create_conversation": Address(statuses=(401, 201, 201, 201), method="POST", token=True),
     "api:create_message": api(chat, 202, method="POST", data={"text": "hello"}),
     "api:read_run": api(run),
@@ -197,6 +220,9 @@ def test_every_address_is_listed_here():
 def world(alice: User, eager_celery: Any) -> World:
     conversation = Conversation.objects.create(owner=alice)
     radiograph = uploads.store(alice, SimpleUploadedFile("film.dcm", RADIOGRAPH.read_bytes()))
+    drawn = np.zeros((radiograph.height, radiograph.width), np.uint8)
+    drawn[10:20, 30:50] = 255
+    Annotation.add(radiograph, drawn, kind=Annotation.MASK, author=Annotation.PERSON, label="left lung")
     first = runs.ask(conversation, "Segment the lungs", [radiograph])
     conversation.refresh_from_db()
     runs.ask(conversation, "Draft a report", [])
@@ -209,7 +235,9 @@ def world(alice: User, eager_celery: Any) -> World:
     pdf = shelf.add(paper, alice.pk, SimpleUploadedFile("a.pdf", b"%PDF-1.7"))
     imported = Import.objects.create(owner=alice, name="list.md", state=Import.DONE, line="1 added.")
     default_storage.save(work.repaired_list(imported), ContentFile(b"# A list"))
-    return World(conversation, first, Report.objects.get(), paper, note, private, pdf, imported)
+    volume = phantom.store(alice, phantom.voxels())
+    block = phantom.mark(volume, phantom.block())
+    return World(conversation, first, Report.objects.get(), paper, note, private, pdf, imported, volume, block)
 
 
 def asked(world: World, name: str, user: User | None) -> int:

@@ -18,7 +18,7 @@ from PIL import Image as Picture
 from skimage import data as skimage_data
 
 from assistant import uploads
-from assistant.models import ApiToken, Image
+from assistant.models import Annotation, ApiToken, Image, Study
 from inference.errors import Unavailable
 from tests.inference import files
 from tests.inference.test_malformed import huge_png, mutate, zipped
@@ -228,32 +228,63 @@ def test_a_picture_is_kept_as_it_came(by_api: Upload, kind: str) -> None:
 
 
 @pytest.mark.parametrize("photometric", ["MONOCHROME1", "MONOCHROME2"])
-def test_a_dicom_is_kept_as_it_came_and_shown_the_right_way(
-    by_script: Upload, tmp_path: Path, photometric: str
-) -> None:
+def test_a_dicom_is_kept_clean_and_shown_the_right_way(by_script: Upload, tmp_path: Path, photometric: str) -> None:
     source = files.write_dicom(
         tmp_path / "a.dcm", files.ramp(), PhotometricInterpretation=photometric, ImagerPixelSpacing=[0.5, 0.25]
     )
     assert by_script(source.read_bytes(), "thorax.dcm")[0] == 200
     image = Image.objects.get()
-    assert content_of(image) == source.read_bytes()
+    assert not image.original
     assert (image.kind, image.modality, image.spacing_mm) == ("dicom", "DX", [0.5, 0.25])
     with Picture.open(image.preview.path, formats=["PNG"]) as preview:
         row = np.asarray(preview)[0]
     assert (int(row[0]) < int(row[-1])) == (photometric == "MONOCHROME2")
 
 
-def test_nothing_that_names_a_person_is_kept_beside_the_original(by_api: Upload, dicom: bytes) -> None:
+CANARIES = ("Doe", "SECRET-17", "20200102", "Smith-Jones")
+
+
+def everything_kept() -> bytes:
+    """Every file of the storage, and every row about images."""
+    contents = [path.read_bytes() for path in (lightbox.DATA_DIR / "files" / "images").rglob("*") if path.is_file()]
+    rows = [*Image.objects.values(), *Study.objects.values()]
+    return b"".join(contents) + str(rows).encode()
+
+
+@pytest.mark.parametrize("dates", ["shift", "remove"])
+def test_nothing_that_names_a_person_is_kept(by_api: Upload, dicom: bytes, settings: Any, dates: str) -> None:
+    """Not in a row, not in a file, not in a name: the uploaded file's own name holds the patient's too."""
+    settings.DEIDENTIFY_DATES = dates
+    assert by_api(dicom, "Smith-Jones, Mary 1970.dcm")[0] == 201
+    kept = everything_kept()
+    assert b"DX" in kept
+    assert [canary for canary in CANARIES if canary.encode() in kept] == []
+
+
+def test_an_original_is_kept_for_its_owner_when_that_is_the_setting(
+    by_api: Upload, alice: User, client_of: Any, dicom: bytes, settings: Any
+) -> None:
+    settings.DEIDENTIFY = "keep"
     by_api(dicom, "a.dcm")
-    kept = str(Image.objects.values().get())
-    assert "Doe" not in kept
-    assert "SECRET-17" not in kept
-    assert "20200102" not in kept
+    image = Image.objects.get()
+    assert content_of(image) == dicom
+    assert b"Doe" not in image.cleaned.open("rb").read()
+    assert client_of(alice).get(reverse("image-original", args=[image.pk])).content == dicom
+
+
+def test_nothing_is_cleaned_when_that_is_the_setting(by_api: Upload, dicom: bytes, settings: Any) -> None:
+    settings.DEIDENTIFY = "off"
+    by_api(dicom, "a.dcm")
+    image = Image.objects.get()
+    assert not image.cleaned
+    assert content_of(image) == dicom
+    assert image.name == "a.dcm"
 
 
 def test_the_files_are_for_their_owner_only(
-    by_api: Upload, alice: User, bob: User, staff: User, client_of: Any, dicom: bytes
+    by_api: Upload, alice: User, bob: User, staff: User, client_of: Any, dicom: bytes, settings: Any
 ) -> None:
+    settings.DEIDENTIFY = "keep"
     by_api(dicom, "a.dcm")
     image = Image.objects.get()
     for name in ("image-original", "image-preview"):
@@ -273,4 +304,108 @@ def test_the_sample_is_alices_own_and_comes_once(alice: User, bob: User) -> None
     first, again, bobs = uploads.sample(alice), uploads.sample(alice), uploads.sample(bob)
     assert first == again
     assert bobs.owner == bob
-    assert bobs.original.path != first.original.path
+    assert bobs.pixels.path != first.pixels.path
+
+
+# What belongs together
+
+
+def slices(folder: Path, series: str, count: int = 4, study: str = "1.2.9") -> list[Path]:
+    return [
+        files.write_dicom(
+            folder / f"{series}-{z}.dcm",
+            files.ramp(np.int16, side=16) + z,
+            Modality="CT",
+            StudyInstanceUID=study,
+            SeriesInstanceUID=series,
+            FrameOfReferenceUID="1.2.8",
+            SOPInstanceUID=f"{series}.{z + 1}",
+            ImageOrientationPatient=[1, 0, 0, 0, 1, 0],
+            ImagePositionPatient=[0, 0, 2.5 * ((7 * z) % count)],
+            PixelSpacing=[1, 1],
+            SliceThickness=2.5,
+            **dict.fromkeys(("PatientBirthDate", "PatientSex", "AccessionNumber", "StudyID", "StudyTime"), ""),
+            ReferringPhysicianName="",
+        )
+        for z in range(count)
+    ]
+
+
+def sent(client: Client, *paths: Path) -> Any:
+    together = [SimpleUploadedFile(path.name, path.read_bytes()) for path in paths]
+    return client.post(reverse("image-upload"), {"file": together}, headers={"HX-Request": "true"})
+
+
+def test_the_slices_of_a_series_become_one_volume_in_the_order_of_the_patient(
+    alice: User, client_of: Any, tmp_path: Path
+) -> None:
+    assert sent(client_of(alice), *slices(tmp_path, "1.2.3")).status_code == 200
+    image = Image.objects.get()
+    assert (image.layout, image.frames, image.modality) == ("volume", 4, "CT")
+    assert "4 slices" in image.name
+    pixels = np.load(image.pixels.path)
+    assert pixels.shape == (4, 16, 16)
+    assert pixels[:, 0, 0].tolist() == [0, 3, 2, 1]  # slice z lies at position 7 z modulo 4
+    assert image.cleaned.name.endswith("clean.zip")
+
+
+def test_two_series_of_one_study_stand_together_and_a_stranger_s_apart(
+    alice: User, bob: User, client_of: Any, tmp_path: Path
+) -> None:
+    sent(client_of(alice), *slices(tmp_path, "1.2.3"), *slices(tmp_path, "1.2.4"))
+    sent(client_of(bob), *slices(tmp_path, "1.2.3"))
+    hers, his = Study.objects.get(owner=alice), Study.objects.get(owner=bob)
+    assert hers.series.count() == 2
+    assert his.series.count() == 1
+    assert "1.2.9" not in (hers.uid, his.uid)
+    assert hers.uid != his.uid
+
+
+def test_a_damaged_slice_is_named_and_the_others_are_read(alice: User, client_of: Any, tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").write_text("Dear colleague")
+    response = sent(client_of(alice), *slices(tmp_path, "1.2.3"), tmp_path / "notes.txt")
+    assert response.status_code == 200
+    assert "notes.txt" in response.content.decode()
+    assert "looks like text" in response.content.decode()
+    assert Image.objects.get().frames == 4
+
+
+def test_a_segmentation_lands_on_the_series_it_was_drawn_on(alice: User, client_of: Any, tmp_path: Path) -> None:
+    """Drawn elsewhere on the original series: its UIDs are mapped as those of the images were."""
+    import highdicom
+    from highdicom import seg
+    from pydicom import dcmread
+    from pydicom.sr.codedict import codes
+
+    paths = slices(tmp_path, "1.2.3")
+    mask = np.zeros((4, 16, 16), np.uint8)
+    mask[1, 2:5, 9:15] = 1
+    described = seg.SegmentDescription(1, "liver", codes.SCT.Organ, codes.SCT.Liver, "MANUAL")
+    sources = [dcmread(path) for path in paths]
+    new = highdicom.UID
+    made = seg.Segmentation(sources, mask, "BINARY", [described], new(), 1, new(), 1, "Maker", "Model", "1", "7")
+    made.save_as(tmp_path / "seg.dcm")
+    assert sent(client_of(alice), tmp_path / "seg.dcm").status_code == 422  # no series there yet
+    response = sent(client_of(alice), tmp_path / "seg.dcm", *paths)
+    assert response.status_code == 200, response.content
+    annotation = Annotation.objects.get()
+    assert (annotation.label, annotation.author, annotation.image.owner) == ("liver", Annotation.FILE, alice)
+    pixels = np.load(annotation.image.pixels.path)
+    marked = np.argwhere(annotation.mask() > 0)
+    assert len(marked) == 18
+    assert set(pixels[tuple(marked.T)] - pixels[0, 2, 9:15].repeat(3).reshape(6, 3).T.ravel()) == {1}
+    assert marked.min(axis=0).tolist()[1:] == [2, 9]
+
+
+def test_the_quota_of_a_user_is_theirs_alone(alice: User, bob: User, client_of: Any, settings: Any) -> None:
+    settings.QUOTA = 60_000
+    picture = SimpleUploadedFile("a.png", encoded("PNG", 150))
+    assert client_of(alice).post(reverse("image-upload"), {"file": picture}).status_code == 302
+    for _ in range(3):
+        picture = SimpleUploadedFile("a.png", encoded("PNG", 150))
+        response = client_of(alice).post(reverse("image-upload"), {"file": picture}, headers={"HX-Request": "true"})
+    assert response.status_code in (413, 422)
+    assert "Your images may take 0 MB in all" in response.content.decode()
+    assert uploads.used(alice) <= 60_000
+    picture = SimpleUploadedFile("a.png", encoded("PNG", 150))
+    assert client_of(bob).post(reverse("image-upload"), {"file": picture}).status_code == 302
