@@ -31,11 +31,12 @@ export class Layers {
     for (const layer of this.list) if (this.shown(layer)) await this.fetch(layer);
     const lit = document.querySelector(".layer.lit [data-layer]");
     if (lit) await this.light(lit.dataset.layer);
+    else await this.apply();
   }
 
   fetch(layer) {
     if (!this.loading.has(layer.id)) {
-      const adding = this.view.scene.addMask(layer, this.opacity(layer));
+      const adding = this.view.scene.addMask(layer);
       this.loading.set(layer.id, adding.catch((error) => {
         this.loading.delete(layer.id);
         if (!this.view.closed) this.view.say(`${layer.label}: ${error.message}`);

@@ -55,3 +55,24 @@ const HEADER = 352;
 
 // The voxels of a NIfTI file of ours, in the order of pixels.npy.
 export const voxelsOf = (buffer, dtype) => new ARRAYS[dtype](buffer, HEADER);
+
+// A NIfTI file of 2 x 2 x 2 empty voxels that fill the same box in the patient: what NiiVue is told of a volume.
+export function standIn({ affine, size }) {
+  const view = new DataView(new ArrayBuffer(HEADER + 8));
+  const put = (at, values, kind = "Int16", bytes = 2) => values.forEach((value, i) => view[`set${kind}`](at + bytes * i, value, true));
+  put(0, [348], "Int32");
+  put(40, [3, 2, 2, 2, 1, 1, 1, 1]);
+  put(70, [2, 8]); // bytes of 8 bits
+  const half = size.map((count) => count / 2);
+  const lengths = half.map((by, axis) => by * Math.hypot(...[0, 1, 2].map((i) => affine[i][axis])));
+  put(76, [1, ...lengths, 0, 0, 0, 0], "Float32", 4);
+  put(108, [HEADER, 1, 0], "Float32", 4);
+  view.setUint8(123, 2); // millimetres
+  put(252, [0, 1]); // placed by the affine
+  [0, 1, 2].forEach((i) => {
+    const shift = half.reduce((sum, by, axis) => sum + affine[i][axis] * (by / 2 - 0.5), affine[i][3]);
+    put(280 + 16 * i, [...half.map((by, axis) => affine[i][axis] * by), shift], "Float32", 4);
+  });
+  put(344, [0x6e, 0x2b, 0x31, 0], "Uint8", 1); // "n+1"
+  return view.buffer;
+}

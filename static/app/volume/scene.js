@@ -2,9 +2,12 @@
 // read elsewhere (input.js), since its own keys and wheel are not ours.
 
 import { NAMES } from "./geometry.js";
-import { fetched, inflated, niivue, voxelsOf } from "./library.js";
+import { fetched, inflated, niivue, standIn, voxelsOf } from "./library.js";
+import { MOST_MASKS, Painting } from "./painting.js";
 
 const CROSS = [0.33, 0.76, 0.72, 0.9];
+const HEADER = 352;
+const TOO_LONG = "This volume has more voxels along an axis than this browser can show.";
 const ROOMY = 560; // CSS pixels: narrower, the planes stand one below the other
 
 export class Scene {
@@ -20,7 +23,6 @@ export class Scene {
   async open(library, address, window_, progress) {
     const api = await niivue(library);
     const buffer = await fetched(address, this.gone.signal, progress);
-    this.api = api;
     this.nv = new api.Niivue({
       interactive: false,
       dragAndDropEnabled: false,
@@ -35,31 +37,26 @@ export class Scene {
       backColor: [0, 0, 0, 1],
     });
     await this.nv.attachToCanvas(this.canvas, false);
-    await this.show(buffer, window_);
+    if (Math.max(...this.place.size) > this.nv.gl.getParameter(this.nv.gl.MAX_3D_TEXTURE_SIZE)) throw new Error(TOO_LONG);
+    const masks = this.description.layers.filter((layer) => layer.nifti).length;
+    this.painting = new Painting(this.nv, this.place, this.description.dtype, masks); // before anything is drawn with it
+    this.show(buffer);
+    this.setWindow(window_);
+    this.nv.addVolume(await api.NVImage.new(standIn(this.place), "volume.nii", "gray", 1, null, 0, 1));
+    this.painting.lay();
   }
 
-  // NiiVue looks for the range of values itself, unless it is told a window.
-  async show(buffer, { centre, width }) {
+  show(buffer) {
     this.values = voxelsOf(buffer, this.description.dtype);
-    const image = await this.api.NVImage.new(buffer, "volume.nii", "gray", 1, null, centre - width / 2, centre + width / 2);
-    const before = this.nv.volumes[0];
-    if (!before) return this.nv.addVolume(image);
-    before.img = image.img;
-    this.nv.refreshLayers(before, 0);
-    this.nv.drawScene();
+    this.painting.show(this.values);
   }
 
-  async setTime(address, window_) {
-    await this.show(await fetched(address, this.gone.signal), window_);
+  async setTime(address) {
+    this.show(await fetched(address, this.gone.signal));
   }
 
-  setWindow({ centre, width }, inverted) {
-    const image = this.nv.volumes[0];
-    image.cal_min = centre - width / 2;
-    image.cal_max = centre + width / 2;
-    image.colormapInvert = inverted;
-    this.nv.refreshLayers(image, 0);
-    this.nv.drawScene();
+  setWindow(window_) {
+    this.painting.window(window_);
   }
 
   // One plane, or all three: the first one large where there is room, else one below the other.
@@ -122,21 +119,20 @@ export class Scene {
     return slice ? Math.abs(slice.leftTopWidthHeight[2] / slice.fovMM[0]) / this.nv.uiData.dpr : 1;
   }
 
-  async addMask(layer, opacity) {
-    const buffer = await inflated(await fetched(layer.nifti, this.gone.signal));
-    const colours = [1, 3, 5].map((at) => parseInt(layer.colour.slice(at, at + 2), 16));
-    const name = `mask${layer.colour}`;
-    const [R, G, B] = colours.map((value) => [value, value]);
-    this.nv.addColormap(name, { R, G, B, A: [0, 255], I: [0, 255] });
-    const image = await this.api.NVImage.new(buffer, `${layer.id}.nii`, name, opacity, null, 0, 1);
-    image.colorbarVisible = false;
-    this.masks.set(layer.id, { image, voxels: new Uint8Array(buffer, 352) });
-    this.nv.addVolume(image);
+  async addMask(layer) {
+    if (this.masks.size >= MOST_MASKS) throw new Error(`No more than ${MOST_MASKS} masks are shown at once.`);
+    const bit = this.masks.size;
+    const rgb = [1, 3, 5].map((at) => parseInt(layer.colour.slice(at, at + 2), 16) / 255);
+    const mask = { bit, rgb, voxels: null };
+    this.masks.set(layer.id, mask);
+    mask.voxels = new Uint8Array(await inflated(await fetched(layer.nifti, this.gone.signal)), HEADER);
+    this.painting.mark(bit, mask.voxels);
   }
 
   setMasks(opacities) {
-    for (const [id, { image }] of this.masks) image.opacity = opacities.get(id) ?? 0;
-    this.nv.updateGLVolume();
+    const colours = [];
+    for (const [id, { bit, rgb }] of this.masks) colours[bit] = [...rgb, opacities.get(id) ?? 0];
+    this.painting.colours(colours);
   }
 
   // The middle of a mask, as a voxel that is in it; null when it is empty.

@@ -76,7 +76,6 @@ export class View {
     if (this.closed) return;
     this.say("");
     this.scene.setLayout(this.state.plane);
-    if (this.state.inverted) this.scene.setWindow(this.state, true);
     this.marks = new Marks(this.root);
     this.controls = new Controls(this, presets(this.facts, this.scene.values));
     this.input = new Input(this);
@@ -118,7 +117,7 @@ export class View {
     if (this.flat) this.flat.draw({ ...state, plane: this.active });
     else if (this.stage.clientWidth) {
       if (changed.has("plane") || !changed.size) this.scene.setLayout(state.plane);
-      if (["centre", "width", "inverted"].some((name) => changed.has(name))) this.scene.setWindow(state, state.inverted);
+      if (["centre", "width", "inverted"].some((name) => changed.has(name))) this.scene.setWindow(state);
       this.scene.draw(state);
       this.marks.draw(this.scene, state.voxel);
       if (changed.has("voxel") || changed.has("time")) this.read(null);
@@ -230,7 +229,7 @@ export class View {
     try {
       while (this.shownTime !== this.wanted) {
         const next = this.wanted;
-        await this.scene.setTime(this.volumeAt(next), this.state);
+        await this.scene.setTime(this.volumeAt(next));
         this.shownTime = next;
       }
       this.say("");
