@@ -77,7 +77,7 @@ def zipped() -> bytes:
         ("study.dcm", zipped(), "it looks like a ZIP archive"),
         ("brain.nii.gz", b"\x1f\x8b\x08\x00" + bytes(50), "a gzip archive without a NIfTI volume"),
         ("page.png", b"<svg xmlns='http://www.w3.org/2000/svg'/>", "HTML, SVG or XML"),
-        ("scan.tif", b"II*\x00" + bytes(200), "This TIFF file cannot be read"),
+        ("scan.tif", b"II*\x00" + bytes(200), "This TIFF file has no page"),
         ("cut.nii", files.sample_nifti()[:3000], "This NIfTI file is incomplete"),
         ("cut.mp4", files.sample_video()[:3000], "This video cannot be read"),
         ("photo.webp", b"RIFF\x00\x00\x00\x00WEBPVP8 ", "a WebP or WAV"),
