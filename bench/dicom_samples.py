@@ -68,7 +68,8 @@ def multiframe() -> bytes:
 
 
 def segmentation() -> bytes:
-    return _pydicom("liver_1frame.dcm").read_bytes()
+    """Three segments of a liver, a frame each, drawn on three slices."""
+    return _package("data_store", "data", "liver.dcm").read_bytes()
 
 
 def structures() -> bytes:
