@@ -19,6 +19,7 @@ import numpy as np
 import openslide
 from numpy.typing import NDArray
 from PIL import Image as Pillow
+from PIL import UnidentifiedImageError
 from tifffile import COMPRESSION, PHOTOMETRIC, TiffFile, TiffPage
 
 from inference.errors import BadInput, Exhausted
@@ -155,7 +156,7 @@ def _stack(source: Path, pages: list[tuple[int, TiffPage]], notes: list[str]) ->
 def _pillow(source: Path, page: TiffPage) -> Any:
     try:
         return Pillow.open(source, formats=["TIFF"])
-    except Pillow.UnidentifiedImageError as error:
+    except UnidentifiedImageError as error:
         raise BadInput(CODEC.format(name=_name(page))) from error
 
 

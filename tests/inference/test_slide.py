@@ -18,6 +18,7 @@ from PIL import Image as Pillow
 
 from inference.decode import Limits, decode
 from inference.errors import BadInput, Exhausted
+from inference.sorting import Received, sort
 from inference.tiles import OVERLAP, TILE, Geometry, slide_geometry, tile_path, tiles
 from inference.types import Decoded, Spacing
 from tests.inference import files
@@ -113,6 +114,14 @@ def test_a_tiled_picture_without_a_pyramid_is_a_picture(tmp_path: Path) -> None:
     decoded = decode(tmp_path / "a.tif", tmp_path / "out", TIGHT)
     assert (decoded.kind, decoded.layout) == ("tiff", "image")
     assert np.array_equal(np.load(tmp_path / "out" / "pixels.npy"), files.tissue(600, 500))
+
+
+def test_one_file_of_a_slide_of_many_is_refused_by_its_name(tmp_path: Path) -> None:
+    """The file that ends in .mrxs is a JPEG of little use, beside a folder with the slide in it."""
+    Pillow.new("RGB", (60, 40)).save(tmp_path / "a", "JPEG")
+    found = sort([Received(tmp_path / "a", "biopsy.MRXS"), Received(tmp_path / "a", "b.jpg")], tmp_path)
+    assert [series.name for series in found.series] == ["b.jpg"]
+    assert [(refused.name, "not read here" in refused.reason) for refused in found.refused] == [("biopsy.MRXS", True)]
 
 
 # Tiles
