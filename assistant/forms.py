@@ -108,11 +108,12 @@ class KindForm(forms.Form):
         known = {"modality": RADIOGRAPHS.get(kind.modality, kind.modality), "body_part": kind.body_part}
         known["view"] = LATERAL.get(kind.view, kind.view)
         super().__init__(data, initial=known, **more)
+        listed = {"modality": MODALITIES, "body_part": BODY_PARTS, "view": VIEWS}
         for name, value in known.items():
             field = self.fields[name]
             assert isinstance(field, forms.ChoiceField)
-            if value not in dict(field.choices):
-                field.choices = [*field.choices, (value, value.capitalize())]
+            if value not in dict(listed[name]):
+                field.choices = [*listed[name], (value, value.capitalize())]
 
 
 def own_images(user: User | AnonymousUser, ids: list[str]) -> list[Image]:

@@ -21,6 +21,7 @@ Bits = NDArray[np.bool_]
 SIDE = 256
 BLACK = 12  # greys below it are ground: JPEG does not leave black at 0
 COLOURED = 30  # difference of the largest and the smallest channel from which a pixel has a colour
+THINNEST = 16  # pixels that the copy has at least: a strip is widened by repeating its last row or column
 GRID = 32  # of the comparison with a drawn chest
 
 
@@ -249,6 +250,8 @@ def _small(preview: NDArray[np.uint8]) -> tuple[Greys, Greys | None]:
     factor = max(1, -(-max(preview.shape[:2]) // SIDE))
     picture = Pillow.fromarray(preview)
     small = np.asarray(picture.reduce(factor) if factor > 1 else picture, dtype=np.float64)
+    lacking = [(0, max(0, THINNEST - side)) for side in small.shape[:2]]
+    small = np.pad(small, [*lacking, (0, 0)][: small.ndim], mode="edge")
     return (small, None) if small.ndim == 2 else (small.mean(axis=2), small)
 
 
