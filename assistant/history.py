@@ -6,6 +6,7 @@ from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, ToolMe
 from langchain_core.messages import ToolCall as ModelCall
 
 from assistant.models import ConversationImage, Image, Message, Run, ToolCall
+from inference.allowed import sentence
 from inference.types import Decoded
 
 Names = dict[Any, str]  # image key -> img<number>
@@ -47,10 +48,8 @@ def _question(message: Message, names: Names, with_pixels: bool) -> HumanMessage
 
 
 def _describe(image: Image) -> str:
-    decoded = Decoded.from_dict(image.decoded)
-    spacing = f", spacing {decoded.spacing.row_mm:g} x {decoded.spacing.column_mm:g} mm" if decoded.spacing else ""
-    part = f", {decoded.body_part}" if decoded.body_part else ""
-    return f"{image.kind}, modality {image.modality}{part}, {image.width} x {image.height} pixels{spacing}"
+    """What the model is told beside the pixels: nothing but the allow-list, never the name of the file."""
+    return sentence(Decoded.from_dict(image.decoded))
 
 
 def _url(image: Image) -> str:
