@@ -1,6 +1,7 @@
 """A conversation's active branch as LangChain messages: what the chat model is given."""
 
 import json
+from dataclasses import replace
 from typing import Any
 
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, ToolMessage
@@ -10,8 +11,7 @@ from assistant import marks
 from assistant.models import ConversationImage, Image, Message, Run, ToolCall
 from assistant.tools import TOOLS
 from assistant.tools.gate import declines
-from inference.kinds import name_of
-from inference.types import Decoded
+from inference.allowed import sentence
 
 Names = dict[Any, str]  # image key -> img<number>
 MOST_CORNERS = 20  # of a lasso that are told
@@ -72,14 +72,11 @@ def _question(message: Message, names: Names, refused: dict[Any, dict[str, str]]
 
 
 def _describe(image: Image) -> str:
-    decoded, kind = Decoded.from_dict(image.decoded), image.kind_of()
-    spacing = f", spacing {decoded.spacing.row_mm:g} x {decoded.spacing.column_mm:g} mm" if decoded.spacing else ""
-    doubt = f" (confidence {kind.confidence:.2f})" if kind.source in ("pixels", "model") else ""
-    what = f"{name_of(kind)}{doubt}" if kind.modality else f"modality {image.modality}"
-    frames = f" x {image.frames} {'slices' if image.layout == 'volume' else 'frames'}" if image.frames > 1 else ""
+    """What the model is told beside the pixels: nothing but the allow-list, never the name of the file."""
+    kind = image.kind_of()
+    doubt = f" (judged by its pixels, confidence {kind.confidence:.2f})" if kind.source in ("pixels", "model") else ""
     held = ", its pixels are withheld until its owner has settled the text in them" if image.held else ""
-    size = f"{image.width} x {image.height}{frames} pixels"
-    return f"{image.kind}, {what}, {size}{spacing}{held}"
+    return f"{sentence(replace(image.facts, gate=kind))}{doubt}{held}"
 
 
 def _url(image: Image) -> str:

@@ -1,5 +1,6 @@
 """One settings file for the laptop and the cluster: what differs is read from the environment (README, "Settings")."""
 
+import os
 import secrets
 from pathlib import Path
 from typing import Any
@@ -31,6 +32,9 @@ SECRET_KEY = _secret_key()
 DEBUG = env.bool("DEBUG", False)
 ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=["127.0.0.1", "localhost", "[::1]"])
 CSRF_TRUSTED_ORIGINS = env.list("CSRF_TRUSTED_ORIGINS", default=[])
+
+# LangChain reports every prompt, pictures included, to LangSmith when the environment asks it to: never from here.
+os.environ["LANGSMITH_TRACING_V2"] = "false"
 
 # What Lightbox itself reads.
 MULTI_USER = env.bool("LIGHTBOX_MULTI_USER", False)

@@ -20,7 +20,8 @@ from pydicom.dataset import Dataset
 from pydicom.encaps import encapsulate
 from pydicom.uid import JPEGBaseline8Bit
 
-from inference.deidentify import day_shift, deidentify, mapped_uid, pseudonym, table, terms, write_clean
+from inference import terms
+from inference.deidentify import day_shift, deidentify, mapped_uid, pseudonym, table, write_clean
 from inference.deidentify.walk import UNREADABLE
 from inference.errors import BadInput
 from inference.types import Cleaning

@@ -1,4 +1,6 @@
-"""Code strings (CS) and short descriptions that are words of the standard or of common machines.
+"""Code strings (CS) and short descriptions of DICOM that are words of the standard or of common machines.
+
+What de-identification keeps of them (`inference.deidentify`), and what may be told to a model (`inference.allowed`).
 
 A code string is kept when each of its values is one of these, whatever the element: a name typed into BodyPartExamined
 is none. A word that is missing here costs a technical detail; add it when a real file shows it.
