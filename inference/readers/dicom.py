@@ -29,6 +29,7 @@ from pydicom.uid import UID, DeflatedExplicitVRLittleEndian, ExplicitVRLittleEnd
 from inference.errors import BadInput, Exhausted
 from inference.readers.greys import check_size, grey_if_grey, percentile_note, spread
 from inference.readers.output import write
+from inference.terms import is_term
 from inference.types import Cleaning, Decoded, Spacing, SpacingSource, WindowSource
 
 if TYPE_CHECKING:
@@ -57,6 +58,7 @@ WORDS = ("Manufacturer", "ManufacturerModelName")
 CODES = (
     *("Modality", "BodyPartExamined", "ViewPosition", "ImageLaterality", "PatientOrientation"),
     *("PhotometricInterpretation", "RescaleType", "VOILUTFunction", "Grid", "LossyImageCompression"),
+    *("BurnedInAnnotation", "ConversionType"),
 )
 NUMBERS = (
     *("Rows", "Columns", "SamplesPerPixel", "BitsAllocated", "BitsStored", "PixelRepresentation"),
@@ -347,9 +349,9 @@ def _parts(dataset: Dataset, keyword: str) -> list[str]:
 
 
 def _code(dataset: Dataset, keyword: str) -> str | None:
-    """Code strings (CS), each of at most 16 characters; None when one is something else: it may be free text."""
+    """Code strings (CS) of known words; None when one is something else: it may be a name that was typed there."""
     parts = [part.strip().upper() for part in _parts(dataset, keyword)]
-    return ", ".join(parts) or None if all(re.fullmatch("[A-Z0-9_ ]{1,16}", part) for part in parts) else None
+    return ", ".join(parts) or None if all(part and is_term(keyword, part) for part in parts) else None
 
 
 def _clean(text: str) -> str:
