@@ -4,7 +4,7 @@ import uuid
 from typing import Any
 
 from assistant import viewing
-from assistant.models import Annotation, Artifact, Conversation, Image, Message, ToolCall
+from assistant.models import Annotation, Artifact, Conversation, ConversationImage, Image, Message, ToolCall
 from corpus.models import Passage
 
 
@@ -27,17 +27,32 @@ def image_pane(
         "layers": viewing.layers(conversation, image, lit, name) if image else [],
         "lit": lit,
         "edges": viewing.edges(image) if image else None,
+        "version": viewing.version(image) if image else "",
+        "priors": _priors(image, rows) if image else None,
         "frame": _frame(image, frame) if image else None,
     }
 
 
-def _frame(image: Image, asked: int | None) -> dict[str, int | None] | None:
+PRIORS_OFFERED = 50
+
+
+def _priors(image: Image, rows: list[ConversationImage]) -> dict[str, list[Image]]:
+    """What this image can be put beside: linked priors, the chat's other images, and the owner's other studies."""
+    linked = list(Image.objects.filter(study__in=image.study.priors.all(), owner=image.owner_id))
+    known = {image.pk, *(prior.pk for prior in linked)}
+    here = [row.image for row in rows if row.image_id not in known]
+    others = Image.objects.filter(owner=image.owner_id).exclude(study=image.study_id).exclude(pk__in=known)
+    return {"linked": linked, "here": here, "others": list(others[:PRIORS_OFFERED])}
+
+
+def _frame(image: Image, asked: int | None) -> dict[str, Any] | None:
     """The frame that is shown without script, with its neighbours; None for an image of one frame."""
     if image.frames < 2 or image.layout == "slide":
         return None
     first = image.frames // 2 if image.layout == "volume" else 0
     n = first if asked is None else min(max(asked, 0), image.frames - 1)
-    return {"n": n, "before": n - 1 if n else None, "after": n + 1 if n + 1 < image.frames else None}
+    after = n + 1 if n + 1 < image.frames else None
+    return {"n": n, "before": n - 1 if n else None, "after": after, "asked": asked is not None}
 
 
 def numbered(references: list[dict[str, Any]]) -> list[dict[str, Any]]:

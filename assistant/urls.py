@@ -17,6 +17,7 @@ from assistant.views import (
     proposals,
     reports,
     runs,
+    side_by_side,
     viewer,
     volumes,
 )
@@ -31,6 +32,8 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("chats/<uuid:conversation_id>/rename/", conversations.rename, name="chat-rename"),
     path("chats/<uuid:conversation_id>/delete/", conversations.delete, name="chat-delete"),
     path("chats/<uuid:conversation_id>/images/<uuid:image_id>/", evidence.image, name="chat-image"),
+    path("chats/<uuid:conversation_id>/images/<uuid:image_id>/view/", side_by_side.view, name="chat-view"),
+    path("studies/<uuid:study_id>/priors/", side_by_side.priors, name="study-priors"),
     path("images/", images.upload, name="image-upload"),
     path("images/sample/", images.sample, name="image-sample"),
     path("images/<uuid:image_id>/preview.png", images.preview, name="image-preview"),

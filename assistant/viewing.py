@@ -15,6 +15,7 @@ from inference.tiles import OVERLAP, TILE, Geometry
 # Okabe and Ito (2008), without black, and without the bluish green that stands too near to the page's accent.
 MASK_COLOURS = ("#e69f00", "#56b4e9", "#f0e442", "#cc79a7", "#d55e00", "#0072b2")
 OPPOSITE = {"L": "R", "R": "L", "A": "P", "P": "A", "H": "F", "F": "H"}
+UNITS = {"deg": "°", "mm2": "mm²", "px2": "px²"}
 AXES = ("RL", "AP", "HF")  # towards which each axis of R-A-S+ millimetres grows, and away from it
 
 
@@ -56,6 +57,13 @@ class Layer:
     def by(self) -> str:
         """Who made it, in the words of the list."""
         return "drawn by you" if self.author == Annotation.PERSON else self.source
+
+    @property
+    def measured(self) -> str:
+        """The main value of a measurement with its unit, for the list."""
+        values = self.values if isinstance(self.values, list) else []
+        main = next((v for v in values if v.get("name") in ("length", "angle", "area")), None)
+        return f"{main['value']:.1f} {UNITS.get(main['unit'], main['unit'])}" if main else ""
 
     @property
     def editable(self) -> bool:

@@ -118,6 +118,8 @@ ADDRESSES: dict[str, Address] = {
     "chat-rename": own(chat, 302, method="POST", data={"title": "Film"}),
     "chat-delete": own(chat, 302, method="POST"),
     "chat-image": own(lambda w: chat(w) + image(w)),
+    "chat-view": own(lambda w: chat(w) + image(w)),
+    "study-priors": own(lambda w: [w.conversation.numbered_images.get().image.study_id], 404, method="POST"),
     "image-upload": Address(statuses=(302, 422, 422, 422), method="POST"),
     "image-sample": Address(statuses=(302, 302, 302, 302), method="POST"),
     "image-preview": own(image),

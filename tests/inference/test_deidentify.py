@@ -122,7 +122,7 @@ def test_no_identifying_text_of_a_real_file_survives() -> None:
 
 def test_the_pixels_of_a_real_file_stay_what_they_are() -> None:
     compared = 0
-    for path in real_files():
+    for path in (path for path in real_files() if path.stat().st_size < 2_000_000):
         try:
             expected = dcmread(path).pixel_array
         except (RuntimeError, *UNREADABLE):
