@@ -216,8 +216,8 @@ def _known(opened: Any) -> Any:
 
 
 def _name(page: TiffPage) -> str:
-    """That of the compression; a number where tifffile knows none."""
-    return str(getattr(page.compression, "name", int(page.compression)))
+    """That of the compression, where tifffile knows it."""
+    return str(getattr(page.compression, "name", "unknown"))
 
 
 def _orientation(page: TiffPage) -> int:
