@@ -61,5 +61,6 @@ for (const [before, after] of [["htmx:beforeSwap", "htmx:afterSwap"], ["htmx:oob
   document.addEventListener(after, (event) => { if (event.detail.target?.id === "pane-image") putBack(); });
 }
 document.addEventListener("htmx:afterSettle", start);
+document.addEventListener("lightbox:viewing", start); // volume.js has put it in the place of the planes, or back
 document.addEventListener("htmx:oobAfterSwap", () => queueMicrotask(start));
 start();
