@@ -4,36 +4,55 @@ import { View } from "./volume/view.js";
 
 let view = null;
 let kept = null;
+let untouched = null; // the viewer as it was sent, to be put back when the reader goes between planes and slices
 const slices = new Set(); // images whose slices were asked for instead
 const rootOf = (viewing) => viewing.querySelector(".volume");
 const viewing = () => document.getElementById("viewing");
 
 // The viewer of slices asks before it opens (static/app/viewer/main.js): preventing the default keeps it out.
 document.addEventListener("lightbox:volume", (event) => {
-  const root = rootOf(event.detail);
-  if (!root || slices.has(root.dataset.image)) return;
+  const around = event.detail;
+  const root = rootOf(around);
+  if (!root || (view && view.root === root)) return event.preventDefault();
+  close();
+  untouched = around.cloneNode(true);
+  if (slices.has(root.dataset.image)) {
+    around.querySelector(".to-planes").hidden = false;
+    return undefined;
+  }
   event.preventDefault();
-  if (view?.root === root) return;
-  view?.close();
-  show(event.detail, true);
+  for (const element of around.children) if (element !== root && element.tagName !== "NOSCRIPT") element.classList.add("out");
+  root.hidden = false;
   view = new View(root);
-  view.open().catch((error) => view.say(error.message));
+  const opening = view;
+  return opening.open().catch((error) => opening.say(error.message));
 });
 
-function show(around, volume) {
-  for (const element of around.children)
-    if (element.tagName !== "NOSCRIPT") element.classList.toggle("out", element.matches(".volume") !== volume);
-  rootOf(around).hidden = !volume;
+function close() {
+  view?.close();
+  view = null;
+}
+
+function startAgain(image, frame = null) {
+  const around = viewing();
+  const fresh = untouched.cloneNode(true);
+  if (frame !== null) fresh.dataset.frame = frame;
+  close();
+  around.replaceWith(fresh);
+  document.dispatchEvent(new CustomEvent("lightbox:viewing"));
+  (slices.has(image) ? fresh.querySelector(".viewer") : fresh.querySelector(".planes")).focus();
 }
 
 document.addEventListener("lightbox:draw", (event) => {
   const { root, state } = event.detail.view;
-  const around = root.closest("#viewing");
   slices.add(root.dataset.image);
-  view?.close();
-  view = null;
-  show(around, false);
-  document.dispatchEvent(new CustomEvent("lightbox:slice", { detail: { frame: state.voxel[2] } }));
+  startAgain(root.dataset.image, state.voxel[2]);
+});
+document.addEventListener("click", (event) => {
+  if (!event.target.closest(".to-planes")) return;
+  const { image } = rootOf(viewing()).dataset;
+  slices.delete(image);
+  startAgain(image);
 });
 
 // From the list beside the image, from evidence, from other scripts.
@@ -53,13 +72,9 @@ for (const [before, after] of [["htmx:beforeSwap", "htmx:afterSwap"], ["htmx:oob
 function putBack() {
   const [old, fresh] = [kept, viewing()];
   kept = null;
-  if (!view || !old || old === fresh) return;
+  if (!view || !old || old === fresh) return undefined;
   const same = fresh && rootOf(fresh)?.dataset.image === view.root.dataset.image && old.dataset.version === fresh.dataset.version;
-  if (!same) {
-    view.close();
-    view = null;
-    return;
-  }
+  if (!same) return close();
   fresh.replaceWith(old);
-  view.refresh().catch((error) => view?.say(error.message));
+  return view.refresh().catch((error) => view?.say(error.message));
 }
