@@ -12,6 +12,7 @@ from assistant.models import ConversationImage, Image, Message, Run, ToolCall
 from assistant.tools import TOOLS
 from assistant.tools.gate import declines
 from inference.allowed import sentence
+from inference.kinds import name_of
 
 Names = dict[Any, str]  # image key -> img<number>
 MOST_CORNERS = 20  # of a lasso that are told
@@ -74,7 +75,9 @@ def _question(message: Message, names: Names, refused: dict[Any, dict[str, str]]
 def _describe(image: Image) -> str:
     """What the model is told beside the pixels: nothing but the allow-list, never the name of the file."""
     kind = image.kind_of()
-    doubt = f" (judged by its pixels, confidence {kind.confidence:.2f})" if kind.source in ("pixels", "model") else ""
+    doubt = ""
+    if kind.modality and kind.source in ("pixels", "model"):
+        doubt = f", by its pixels a {name_of(kind)} (confidence {kind.confidence:.2f})"
     held = ", its pixels are withheld until its owner has settled the text in them" if image.held else ""
     return f"{sentence(replace(image.facts, gate=kind))}{doubt}{held}"
 

@@ -161,7 +161,9 @@ def test_a_person_can_also_keep_a_tool_away(alice: User, film: Image, eager_cele
 
 def test_a_chat_model_is_told_what_the_image_looks_like(alice: User, skin: Image) -> None:
     question = history.history(asked(alice, "hello", skin), with_pixels=False)[-1]
-    assert re.search(r"img1: png, dermoscopy photograph \(confidence 0\.\d\d\)", str(question.content))
+    assert re.search(
+        r"img1: PNG, .*by its pixels a dermoscopy photograph \(confidence 0\.\d\d\)", str(question.content)
+    )
 
 
 # Under the image

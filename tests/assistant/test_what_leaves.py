@@ -43,7 +43,7 @@ def test_neither_a_files_name_nor_its_header_reaches_a_served_model(alice, setti
             run.refresh_from_db()
             assert run.state == Run.DONE
             conversation.refresh_from_db()
-    assert conversation.title == "Zwetschge_Jane_1956.dcm"  # shown to its owner only
+    assert conversation.title == "DX"  # not the name of the file
     assert len(server.requests) == 4
     sent = json.dumps(server.requests)
     assert "DX" in sent
