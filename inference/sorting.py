@@ -18,6 +18,11 @@ from inference.types import Kind
 
 ZIP = (b"PK\x03\x04", b"PK\x05\x06")  # with files, and without
 GRID_NOTE = "This series holds images of several sizes or directions; each kind became an image of its own."
+MANY_FILES = (
+    "This is one file of a slide that is many (MRXS, VMS): alone it shows little, and such slides are not read here. "
+    "Save the slide as one tiled pyramidal TIFF or SVS."
+)
+SLIDES_OF_MANY_FILES = (".mrxs", ".vms", ".vmu")  # the first is a JPEG by its content: only its name tells
 SORTER = "inference.sorting"
 SECONDS = 120.0
 
@@ -96,6 +101,9 @@ def _grouped(files: Sequence[Received], folder: Path, limits: Limits) -> tuple[l
     kinds: dict[int, Kind] = {}
     refused: list[Refused] = []
     for number, file in enumerate(files):
+        if file.name.lower().endswith(SLIDES_OF_MANY_FILES):
+            refused.append(Refused(file.name, MANY_FILES))
+            continue
         try:
             kinds[number] = recognise(file.path, limits)
         except InferenceError as error:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import lzma
 import stat
 import zipfile
+import zlib
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
@@ -21,6 +23,8 @@ ARCHIVES = (b"PK\x03\x04", b"\x1f\x8b", b"7z\xbc\xaf", b"Rar!", b"BZh", b"\xfd7z
 TOO_MANY = "This archive holds {count} files; at most {limit} are read."
 TOO_MUCH = "This archive grows beyond {limit:.0f} MB when it is unpacked, so it was not read."
 BOMB = "This archive unpacks one file to more than {ratio} times its size, as only a bomb does, so it was not read."
+OVERLAPPING = "Files of this archive lie over one another, as only those of a bomb do, so it was not read."
+SPOILT = "It is damaged within the archive, so it was not unpacked. Make the archive again and send that."
 LOCKED = "This archive is encrypted. Send it without a password."
 DAMAGED = "This archive is damaged or incomplete. Make it again and send that."
 OUTSIDE = "Its name points outside the archive, so it was not unpacked."
@@ -50,6 +54,8 @@ def _entries(archive: zipfile.ZipFile, folder: Path, limits: Limits) -> Iterator
         raise BadInput(NOTHING)
     if len(entries) > ENTRIES:
         raise Exhausted(TOO_MANY.format(count=len(entries), limit=ENTRIES))
+    if _overlap(entries):
+        raise BadInput(OVERLAPPING)
     left = _allowance(limits)
     for number, entry in enumerate(entries):
         name = PurePosixPath(entry.filename.replace("\\", "/")).name
@@ -57,7 +63,14 @@ def _entries(archive: zipfile.ZipFile, folder: Path, limits: Limits) -> Iterator
             yield name, reason
             continue
         path = folder / f"{number:06}"
-        left -= _write(archive, entry, path, left, limits)
+        try:
+            left -= _write(archive, entry, path, left, limits)
+        except (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, OSError, NotImplementedError) as error:
+            if isinstance(error, OSError) and error.errno:  # the disk's fault
+                raise
+            path.unlink(missing_ok=True)
+            yield name, SPOILT
+            continue
         with path.open("rb") as file:
             head = file.read(8)
         if head.startswith(ARCHIVES) and not _may_be_nifti(name, head):
@@ -65,6 +78,16 @@ def _entries(archive: zipfile.ZipFile, folder: Path, limits: Limits) -> Iterator
             yield name, NESTED
         else:
             yield name, path
+
+
+def _overlap(entries: list[zipfile.ZipInfo]) -> bool:
+    """Whether two files share bytes of the archive: a small one can then unpack to very much.
+
+    A file takes its header of 30 bytes, its name, and its content; what else its header has is not known here.
+    """
+    ordered = sorted(entries, key=lambda entry: entry.header_offset)
+    ends = [entry.header_offset + 30 + len(entry.filename) + entry.compress_size for entry in ordered]
+    return any(end > after.header_offset for end, after in zip(ends, ordered[1:], strict=False))
 
 
 def _allowance(limits: Limits) -> int:

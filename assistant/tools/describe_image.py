@@ -2,18 +2,18 @@
 
 from assistant.models import Image
 from assistant.tools.base import Context, ImageArguments, Statement, Tool, ToolResult, load
+from inference.allowed import for_model
 from inference.types import Decoded, Description
-
-KINDS = {"dicom": "DICOM", "png": "PNG", "jpeg": "JPEG"}
 
 
 def _file(image: Image, decoded: Decoded, name: str) -> str:
     grey = decoded.photometric.startswith("MONOCHROME")
     colour = decoded.photometric if image.kind == "dicom" else "grey" if grey else "colour"
     depth = f"{decoded.bits_stored} bits, {colour}" if colour else f"{decoded.bits_stored} bits"
-    modality = "" if decoded.modality == "unknown" else f", modality {decoded.modality}"
-    part = f", {decoded.body_part.lower()}" if decoded.body_part else ""
-    return f"{name} is a {KINDS[image.kind]} image of {image.width} x {image.height} pixels ({depth}){modality}{part}."
+    facts = for_model(decoded)
+    modality = f", modality {facts['modality']}" if "modality" in facts else ""
+    part = f", {facts['body part'].lower()}" if "body part" in facts else ""
+    return f"{name} is a {facts['kind']} image of {image.width} x {image.height} pixels ({depth}){modality}{part}."
 
 
 def _spacing(decoded: Decoded) -> str:

@@ -3,9 +3,10 @@
     walk          `deidentify`, the whole data set in place
     table         what the standard's table says of an element, and where this project decides otherwise
     values        single values: dates, numbers, codes, labels, by their own rules
-    terms         the code strings that are words of the standard, not of a person
     keys          what replaces UIDs and patient ids, and the days by which dates move
     codestreams   comments and EXIF inside compressed pixels
+
+The code strings that are words of the standard, not of a person, are in `inference.terms`.
 
 What no rule knows is removed. docs/deidentification.md says which options of the profile are used, what is kept, and
 what this cannot do. Imports pydicom: for the disposable child, or a worker.

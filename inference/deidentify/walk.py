@@ -19,7 +19,8 @@ from pydicom.sequence import Sequence as Items
 from pydicom.tag import BaseTag
 from pydicom.uid import PYDICOM_IMPLEMENTATION_UID, UID, ExplicitVRLittleEndian, SecondaryCaptureImageStorage
 
-from inference.deidentify import table, terms, values
+from inference import terms
+from inference.deidentify import table, values
 from inference.deidentify.codestreams import has_embedded_overlay, scrub
 from inference.deidentify.keys import day_shift, mapped_uid, pseudonym
 from inference.errors import BadInput

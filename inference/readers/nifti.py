@@ -40,9 +40,8 @@ if TYPE_CHECKING:
 PAIR = "This is one half of a NIfTI pair (.hdr and .img). Save the image as one .nii file and send that."
 CIFTI = "This is a CIFTI file: values on the surface of a brain, not an image."
 DATA_TYPE = "The voxels of this NIfTI file are of the type {name}, which is not read here."
-SHORT = (
-    "This NIfTI file is incomplete: it has {found:.1f} of {expected:.1f} MB of voxels. Export it again and send that."
-)
+SHORT = "This NIfTI file is incomplete: it has {found} of {expected} bytes of voxels. Export it again and send that."
+HEADER = "This NIfTI file ends within its header. Export it again and send that."
 STREAM = "This compressed NIfTI file cannot be inflated: it is damaged or incomplete. Export it again and send that."
 GROWS = "This NIfTI file claims {claimed:.0f} MB of voxels; at most {limit:.0f} MB are read."
 OFFSET = "This NIfTI file is damaged: its voxels do not begin where its header says. Export it again and send that."
@@ -121,7 +120,7 @@ def _check_length(length: int, header: Header, size: tuple[int, ...], dtype: np.
     expected = prod(size) * dtype.itemsize
     found = length - int(header["vox_offset"])
     if found < expected:
-        raise BadInput(SHORT.format(found=max(0, found) / 1e6, expected=expected / 1e6))
+        raise BadInput(SHORT.format(found=max(0, found), expected=expected))
 
 
 def _voxels(file: IO[bytes], header: Header, size: tuple[int, ...], dtype: np.dtype[Any]) -> NDArray[Any]:
@@ -133,7 +132,7 @@ def _voxels(file: IO[bytes], header: Header, size: tuple[int, ...], dtype: np.dt
         while filled < len(room):
             count = file.readinto(room[filled : filled + 2**22])  # type: ignore[attr-defined]
             if not count:
-                raise BadInput(SHORT.format(found=filled / 1e6, expected=len(room) / 1e6))
+                raise BadInput(SHORT.format(found=filled, expected=len(room)))
             filled += count
         file.read(1)  # the end of a gzip stream is where its checksum is compared
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
@@ -147,7 +146,7 @@ def _exactly(file: IO[bytes], count: int) -> bytes:
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
         raise BadInput(STREAM) from error
     if len(found) < count:
-        raise BadInput(SHORT.format(found=0, expected=0))
+        raise BadInput(HEADER)
     return found
 
 

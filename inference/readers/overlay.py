@@ -34,6 +34,7 @@ CONTOUR_POINTS = 2_000_000
 
 OTHER = "This DICOM file is neither a segmentation nor a structure set."
 ELSEWHERE = "This segmentation has frames of {columns} x {rows} pixels, and its image {width} x {height}: no fit."
+OTHER_FRAME = "This file was drawn in another frame of reference than its image's, so it cannot be laid on it."
 NO_PLACE = "The image says nothing of where it lies in the patient, so contours cannot be laid on it."
 TOO_MANY = "This file marks {count} regions; at most {limit} are read."
 POINTS = "The contours of this file have more than {limit} points."
@@ -59,6 +60,9 @@ def reference(dataset: Dataset, cleaning: Cleaning | None) -> Reference:
 
 def overlays(dataset: Dataset, target: Decoded, cleaning: Cleaning | None, limits: Limits) -> Iterator[Overlay]:
     """Each region that touches the image, in the file's order. Raises BadInput or Exhausted."""
+    frame, own = reference(dataset, cleaning).frame_of_reference, str(target.uids.get("frame_of_reference") or "")
+    if frame and own and frame != own:
+        raise BadInput(OTHER_FRAME)
     if dataset.SOPClassUID == STRUCTURES:
         yield from _structures(dataset, target)
     else:

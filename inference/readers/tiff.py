@@ -19,6 +19,7 @@ import numpy as np
 import openslide
 from numpy.typing import NDArray
 from PIL import Image as Pillow
+from PIL import UnidentifiedImageError
 from tifffile import COMPRESSION, PHOTOMETRIC, TiffFile, TiffPage
 
 from inference.errors import BadInput, Exhausted
@@ -137,7 +138,7 @@ def _stack(source: Path, pages: list[tuple[int, TiffPage]], notes: list[str]) ->
     """(pages, H, W) or (pages, H, W, 3) in the file's own number type; WhiteIsZero as stored."""
     stack: NDArray[Any] | None = None
     by_pillow = any(_needs_pillow(page) for _, page in pages)
-    with Pillow.open(source, formats=["TIFF"]) if by_pillow else nullcontext() as lib:
+    with _pillow(source, pages[0][1]) if by_pillow else nullcontext() as lib:
         for place, (number, page) in enumerate(pages):
             frames = _by_pillow(lib, number, page) if _needs_pillow(page) else _by_tifffile(page)
             if stack is None:
@@ -150,6 +151,13 @@ def _stack(source: Path, pages: list[tuple[int, TiffPage]], notes: list[str]) ->
     elif first.extrasamples:
         notes.append(ALPHA)
     return stack
+
+
+def _pillow(source: Path, page: TiffPage) -> Any:
+    try:
+        return Pillow.open(source, formats=["TIFF"])
+    except UnidentifiedImageError as error:
+        raise BadInput(CODEC.format(name=_name(page))) from error
 
 
 def _needs_pillow(page: TiffPage) -> bool:
@@ -208,8 +216,8 @@ def _known(opened: Any) -> Any:
 
 
 def _name(page: TiffPage) -> str:
-    """That of the compression; a number where tifffile knows none."""
-    return str(getattr(page.compression, "name", int(page.compression)))
+    """That of the compression, where tifffile knows it."""
+    return str(getattr(page.compression, "name", "unknown"))
 
 
 def _orientation(page: TiffPage) -> int:

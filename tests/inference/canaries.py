@@ -95,7 +95,7 @@ def canary_file(canaries: Canaries) -> bytes:
     dataset.preamble = canaries.new().ljust(128, b"\0")
     written = BytesIO()
     dcmwrite(written, dataset, enforce_file_format=True)
-    return written.getvalue() + canaries.new()
+    return written.getvalue()
 
 
 def told(canaries: Canaries) -> Dataset:

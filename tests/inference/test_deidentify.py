@@ -20,7 +20,8 @@ from pydicom.dataset import Dataset
 from pydicom.encaps import encapsulate
 from pydicom.uid import JPEGBaseline8Bit
 
-from inference.deidentify import day_shift, deidentify, mapped_uid, pseudonym, table, terms, write_clean
+from inference import terms
+from inference.deidentify import day_shift, deidentify, mapped_uid, pseudonym, table, write_clean
 from inference.deidentify.walk import UNREADABLE
 from inference.errors import BadInput
 from inference.types import Cleaning
@@ -122,7 +123,7 @@ def test_no_identifying_text_of_a_real_file_survives() -> None:
 
 def test_the_pixels_of_a_real_file_stay_what_they_are() -> None:
     compared = 0
-    for path in real_files():
+    for path in (path for path in real_files() if path.stat().st_size < 2_000_000):
         try:
             expected = dcmread(path).pixel_array
         except (RuntimeError, *UNREADABLE):

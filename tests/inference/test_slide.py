@@ -7,6 +7,7 @@ import sys
 import xml.etree.ElementTree as Tree
 from io import BytesIO
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import openslide
@@ -17,6 +18,7 @@ from PIL import Image as Pillow
 
 from inference.decode import Limits, decode
 from inference.errors import BadInput, Exhausted
+from inference.sorting import Received, sort
 from inference.tiles import OVERLAP, TILE, Geometry, slide_geometry, tile_path, tiles
 from inference.types import Decoded, Spacing
 from tests.inference import files
@@ -69,14 +71,13 @@ def test_the_label_and_the_macro_picture_are_never_shown(tmp_path: Path) -> None
     pixels = files.tissue(1500, 1000)
     with tifffile.TiffWriter(buffer) as file:
         described = files.APERIO.format(width=1500, height=1000)
-        options = {"photometric": "rgb", "metadata": None}
+        options: dict[str, Any] = {"photometric": "rgb", "metadata": None}
         file.write(pixels, tile=(256, 256), description=described, **options)
         file.write(pixels[::4, ::4], rowsperstrip=16, description=described, **options)
         label = np.zeros((80, 90, 3), np.uint8)
-        for name in ("label", "macro"):
-            file.write(
-                label, rowsperstrip=16, description=f"Aperio Image Library\r\n{name} 90x80", subfiletype=1, **options
-            )
+        for name, kind in (("label", 1), ("macro", 9)):
+            said = f"Aperio Image Library\r\n{name} 90x80"
+            file.write(label, rowsperstrip=16, description=said, subfiletype=kind, **options)
     (tmp_path / "a.svs").write_bytes(buffer.getvalue())
     assert {"label", "macro"} <= set(openslide.OpenSlide(tmp_path / "a.svs").associated_images)
     decoded = decode(tmp_path / "a.svs", tmp_path / "out", TIGHT)
@@ -113,6 +114,14 @@ def test_a_tiled_picture_without_a_pyramid_is_a_picture(tmp_path: Path) -> None:
     decoded = decode(tmp_path / "a.tif", tmp_path / "out", TIGHT)
     assert (decoded.kind, decoded.layout) == ("tiff", "image")
     assert np.array_equal(np.load(tmp_path / "out" / "pixels.npy"), files.tissue(600, 500))
+
+
+def test_one_file_of_a_slide_of_many_is_refused_by_its_name(tmp_path: Path) -> None:
+    """The file that ends in .mrxs is a JPEG of little use, beside a folder with the slide in it."""
+    Pillow.new("RGB", (60, 40)).save(tmp_path / "a", "JPEG")
+    found = sort([Received(tmp_path / "a", "biopsy.MRXS"), Received(tmp_path / "a", "b.jpg")], tmp_path)
+    assert [series.name for series in found.series] == ["b.jpg"]
+    assert [(refused.name, "not read here" in refused.reason) for refused in found.refused] == [("biopsy.MRXS", True)]
 
 
 # Tiles

@@ -181,3 +181,28 @@ def test_a_header_that_kills_its_reader_costs_itself_only(tmp_path: Path, monkey
     found = sorted_(tmp_path, *paths)
     assert [refused.name for refused in found.refused] == ["bad.dcm"]
     assert [len(series.sources) for series in found.series] == [3]
+
+
+def test_a_damaged_file_in_an_archive_costs_itself_only(tmp_path: Path) -> None:
+    good, other = (a_slice(tmp_path, f"{z}.dcm", z).read_bytes() for z in (0, 5))
+    archive = tmp_path / "study.zip"
+    with zipfile.ZipFile(archive, "w", zipfile.ZIP_STORED) as made:
+        made.writestr("good.dcm", good)
+        made.writestr("spoilt.dcm", other)
+    data = bytearray(archive.read_bytes())
+    data[data.rindex(other[-40:])] ^= 0xFF
+    archive.write_bytes(data)
+    found = sorted_(tmp_path, archive)
+    assert [series.name for series in found.series] == ["good.dcm"]
+    assert [(one.name, "damaged" in one.reason) for one in found.refused] == [("spoilt.dcm", True)]
+
+
+def test_files_that_lie_over_one_another_are_a_bomb(tmp_path: Path) -> None:
+    """Two entries of the directory point at the same bytes."""
+    archive = zipped(tmp_path, {"a.dcm": bytes(2000), "b.dcm": bytes(2000)})
+    with zipfile.ZipFile(archive, "a") as made:
+        made.filelist[1].header_offset = made.filelist[0].header_offset
+        made.writestr("c.txt", b"c")
+    found = sorted_(tmp_path, archive)
+    assert found.series == ()
+    assert "lie over one another" in found.refused[0].reason

@@ -1,8 +1,10 @@
 """What the gate says of pictures of known kind when their headers are hidden: the confusion table, and what it cannot
 tell. It reads the samples that the wheels carry (`inference.gate_samples`), each in the disposable decoder."""
 
+import os
 import tempfile
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -85,18 +87,27 @@ def summary(pairs: list[tuple[str, str]]) -> str:
 
 
 def _samples() -> tuple[list[Seen], list[Seen], list[tuple[Sample, str]]]:
-    as_png, with_values, unread = [], [], []
-    for sample in SAMPLES:
-        with tempfile.TemporaryDirectory() as folder:
-            try:
-                decoded = decode(sample.path, Path(folder))
-            except InferenceError as error:
-                unread.append((sample, str(error)))
+    """What is said of the previews, and with the values; and the files that could not be read, with the reason."""
+    as_png: list[Seen] = []
+    with_values: list[Seen] = []
+    unread: list[tuple[Sample, str]] = []
+    with ThreadPoolExecutor(os.cpu_count()) as pool:  # each waits for its decoder
+        for sample, found in zip(SAMPLES, pool.map(_sample, SAMPLES), strict=True):
+            if isinstance(found, str):
+                unread.append((sample, found))
                 continue
-            png, values = _both(decoded, Path(folder))
-        for gate, seen in ((png, as_png), (values, with_values)):
-            seen.append(_seen(Path(sample.file).name, sample.modality, sample.body_part, gate, sample.held_out))
+            for gate, seen in zip(found, (as_png, with_values), strict=True):
+                name = Path(sample.file).name
+                seen.append(_seen(name, sample.modality, sample.body_part, gate, sample.held_out))
     return as_png, with_values, unread
+
+
+def _sample(sample: Sample) -> tuple[Gate, Gate] | str:
+    with tempfile.TemporaryDirectory() as folder:
+        try:
+            return _both(decode(sample.path, Path(folder)), Path(folder))
+        except InferenceError as error:
+            return str(error)
 
 
 def _both(decoded: Decoded, folder: Path) -> tuple[Gate, Gate]:
@@ -109,12 +120,11 @@ def _both(decoded: Decoded, folder: Path) -> tuple[Gate, Gate]:
 
 
 def _drawn() -> list[Seen]:
-    return [
-        _seen(
-            name, modality, part, decide(Decoded("png", "unknown", picture.shape[1], picture.shape[0]), picture), False
-        )
-        for name, modality, part, picture in drawn()
-    ]
+    seen = []
+    for name, modality, part, picture in drawn():
+        decoded = Decoded("png", "unknown", picture.shape[1], picture.shape[0])
+        seen.append(_seen(name, modality, part, decide(decoded, picture), False))
+    return seen
 
 
 def _seen(name: str, modality: str, part: str, gate: Gate, held_out: bool) -> Seen:

@@ -10,13 +10,16 @@ from typing import Any
 from pydicom.dataset import Dataset
 from pydicom.uid import UID
 
+from inference.terms import is_term
+
 # Technical elements only, each by its own rule, so that a name typed into the wrong one stays out. Identities, dates,
 # UIDs, descriptions and comments are not here at all. The maker and model of the device are the only words.
 WORDS = ("Manufacturer", "ManufacturerModelName")
+PEOPLE = ("PatientName", "PatientID", "OtherPatientIDs", "ReferringPhysicianName", "PerformingPhysicianName")
 CODES = (
     *("Modality", "BodyPartExamined", "ViewPosition", "ImageLaterality", "PatientOrientation"),
     *("PhotometricInterpretation", "RescaleType", "VOILUTFunction", "Grid", "LossyImageCompression"),
-    *("Units", "DoseUnits", "DoseType", "PatientPosition"),
+    *("BurnedInAnnotation", "ConversionType", "Units", "DoseUnits", "DoseType", "PatientPosition"),
 )
 NUMBERS = (
     *("Rows", "Columns", "NumberOfFrames", "SamplesPerPixel", "BitsAllocated", "BitsStored", "PixelRepresentation"),
@@ -51,9 +54,9 @@ def parts(dataset: Dataset, keyword: str) -> list[str]:
 
 
 def code(dataset: Dataset, keyword: str) -> str | None:
-    """Code strings (CS), each of at most 16 characters; None when one is something else: it may be free text."""
+    """Code strings (CS) of known words; None when one is something else: it may be a name that was typed there."""
     found = [part.strip().upper() for part in parts(dataset, keyword)]
-    return ", ".join(found) or None if all(re.fullmatch("[A-Z0-9_ ]{1,16}", part) for part in found) else None
+    return ", ".join(found) or None if all(part and is_term(keyword, part) for part in found) else None
 
 
 def uid(dataset: Dataset, keyword: str) -> str:
@@ -73,10 +76,18 @@ def clean(text: str) -> str:
     return text.strip() if re.fullmatch(r"[\w .,:;/\\+*()\[\]'\-]{1,100}", text.strip(), re.ASCII) else ""
 
 
+def device(dataset: Dataset, keyword: str) -> str:
+    """The maker's or model's name, unless it repeats a part of the patient's or a physician's."""
+    text = clean(" ".join(parts(dataset, keyword)))
+    people = " ".join(part for name in PEOPLE for part in parts(dataset, name)).lower()
+    named = {word for word in re.split(r"[\W_]+", people) if len(word) > 2}
+    return "" if named & set(re.split(r"[\W_]+", text.lower())) else text
+
+
 def header(dataset: Dataset) -> dict[str, str]:
     """The technical elements, as text."""
     found: dict[str, Any] = {keyword: code(dataset, keyword) or "" for keyword in CODES}
-    found |= {keyword: clean(" ".join(parts(dataset, keyword))) for keyword in WORDS}
+    found |= {keyword: device(dataset, keyword) for keyword in WORDS}
     found |= {keyword: ", ".join(f"{value:g}" for value in numbers(dataset, keyword)) for keyword in NUMBERS}
     found["TransferSyntax"] = clean(UID(dataset.file_meta.TransferSyntaxUID).name)
     return {keyword: text for keyword, text in found.items() if text}

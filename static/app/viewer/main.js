@@ -65,5 +65,6 @@ document.addEventListener("htmx:afterSwap", (event) => {
   if (viewer?.live && event.detail.target?.id === `text-${viewer.id}`) viewer.recheck();
 });
 document.addEventListener("htmx:afterSettle", start);
+document.addEventListener("lightbox:viewing", start); // volume.js has put it in the place of the planes, or back
 document.addEventListener("htmx:oobAfterSwap", () => queueMicrotask(start));
 start();

@@ -34,7 +34,7 @@ export class Viewer {
     this.frames = facts.slide ? null : new Frames(facts);
     this.greys = facts.slide ? null : new Greys(facts);
     const kept = remembered.get(this.id);
-    this.frame = kept?.frame ?? (facts.layout === "volume" ? facts.frames >> 1 : 0);
+    this.frame = Number(this.root.dataset.frame ?? kept?.frame ?? (facts.layout === "volume" ? facts.frames >> 1 : 0));
     this.window = kept?.window ?? null; // null: as it was opened
     this.inverted = kept?.inverted ?? false;
     this.painted = null; // what the canvas holds: [values, window, inverted]

@@ -1,4 +1,6 @@
-"""Code strings (CS) and short descriptions that are words of the standard or of common machines.
+"""Code strings (CS) and short descriptions of DICOM that are words of the standard or of common machines.
+
+What de-identification keeps of them (`inference.deidentify`), and what may be told to a model (`inference.allowed`).
 
 A code string is kept when each of its values is one of these, whatever the element: a name typed into BodyPartExamined
 is none. A word that is missing here costs a technical detail; add it when a real file shows it.
@@ -63,7 +65,7 @@ CAVITY CTV GTV PTV ORGAN AVOIDANCE CONTRAST_AGENT TREATED_VOLUME BOLUS CONTROL D
 COMPLETE VERIFIED UNVERIFIED ORGAN_AT_RISK TARGET COORDINATES SITE PHOTON ELECTRON PROTON X Y ASYMX ASYMY MLCX MLCY MLC
 DEFAULT NORMAL REVERSE LUT SECTOR LINEAR CURVED VECTOR PHASED CURVILINEAR ENDOCAVITARY INTRAVASCULAR XYZ_EC CAREDOSE
 TRUE SIZE SCALE FIT MAGNIFY SERIES ACQUISITION SPECTRAL MANU TIME DENS WHITE BLACK WATERSHED CONTINUE REFERENCE ANATOMY
-TEXT RFID BARCODE QUADRUPED BIPED MODIFIED UNMODIFIED REMOVED"""
+TEXT RFID BARCODE IN FIXED RECIPROCATING FOCUSED CROSSED QUADRUPED BIPED MODIFIED UNMODIFIED REMOVED"""
 
 
 def _words(*texts: str) -> frozenset[str]:

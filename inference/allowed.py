@@ -1,0 +1,75 @@
+"""What may be said of an image to a served model: technical facts from an allow-list, each by its own rule.
+
+Everything else of an image stays here: names of files, studies and series, ids, UIDs, dates, the header, notes,
+explanations of windows, text in the picture. A value that does not fit its rule is left out, whatever decoded it.
+Pixels are sent as PNG made anew from the preview (`inference.vllm.data_url`), so no comment or EXIF goes with them.
+"""
+
+from __future__ import annotations
+
+import math
+
+from inference.terms import is_term
+from inference.types import Decoded
+
+KINDS = {
+    "dicom": "DICOM",
+    "png": "PNG",
+    "jpeg": "JPEG",
+    "tiff": "TIFF",
+    "nifti": "NIfTI",
+    "slide": "slide",
+    "video": "video",
+}
+SPACING_SOURCES = ("PixelSpacing", "ImagerPixelSpacing", "NIfTI header", "slide header", "OME metadata")
+
+
+def for_model(decoded: Decoded) -> dict[str, str]:
+    """The facts by name, in the order in which they are said; those that are unknown or not allowed are absent.
+
+    The names are kind, modality, body part, view, size, frames, spacing and window. Where a person or the gate has said
+    what the image is, that counts before the header.
+    """
+    gate = decoded.gate
+    modality = (gate and gate.modality) or decoded.modality
+    facts = {
+        "kind": KINDS.get(decoded.kind, ""),
+        "modality": _term("Modality", modality) if modality != "unknown" else "",
+        "body part": _term("BodyPartExamined", (gate and gate.body_part) or decoded.body_part or ""),
+        "view": _term("ViewPosition", (gate and gate.view) or decoded.view or ""),
+        "size": f"{int(decoded.width)} x {int(decoded.height)} pixels",
+        "frames": str(int(decoded.frames)) if decoded.frames > 1 else "",
+        "spacing": _spacing(decoded),
+        "window": _window(decoded),
+    }
+    return {name: text for name, text in facts.items() if text}
+
+
+def sentence(decoded: Decoded) -> str:
+    """The facts in one line: "DICOM, modality DX, body part CHEST, size 1841 x 1955 pixels"."""
+    facts = for_model(decoded)
+    kind = facts.pop("kind", "image")
+    return ", ".join([kind, *(f"{name} {text}" for name, text in facts.items())])
+
+
+def _term(keyword: str, text: str) -> str:
+    """The code string, when each of its values consists of known words."""
+    parts = [part.strip().upper() for part in text.split(",")]
+    return ", ".join(parts) if all(parts) and all(is_term(keyword, part) for part in parts) else ""
+
+
+def _spacing(decoded: Decoded) -> str:
+    spacing = decoded.spacing
+    if spacing is None or spacing.source not in SPACING_SOURCES:
+        return ""
+    if not all(math.isfinite(float(side)) for side in (spacing.row_mm, spacing.column_mm)):
+        return ""
+    return f"{float(spacing.row_mm):g} x {float(spacing.column_mm):g} mm ({spacing.source})"
+
+
+def _window(decoded: Decoded) -> str:
+    if decoded.window is None or not all(math.isfinite(float(value)) for value in decoded.window):
+        return ""
+    centre, width = decoded.window
+    unit = " HU" if decoded.unit == "HU" else ""
+    return f"centre {float(centre):g}, width {float(width):g}{unit}"
