@@ -88,10 +88,15 @@ export class Tools {
   rightDrag(event) {
     if (event.button !== 2 || this.viewer.facts.slide) return;
     event.stopPropagation();
-    this.viewer.element.setPointerCapture(event.pointerId);
-    const move = (moved) => this.viewer.changeWindow(moved.movementX, moved.movementY);
-    this.viewer.element.addEventListener("pointermove", move);
-    this.viewer.element.addEventListener("pointerup", () => this.viewer.element.removeEventListener("pointermove", move), { once: true });
+    const { element } = this.viewer;
+    let { clientX: x, clientY: y } = event;
+    const move = (moved) => {
+      this.viewer.changeWindow(moved.clientX - x, moved.clientY - y);
+      ({ clientX: x, clientY: y } = moved);
+    };
+    element.setPointerCapture(event.pointerId);
+    element.addEventListener("pointermove", move);
+    element.addEventListener("lostpointercapture", () => element.removeEventListener("pointermove", move), { once: true });
   }
 
   hover(event) {
@@ -272,8 +277,8 @@ export class Tools {
   reflect() {
     const group = groupOf(this.mode);
     const pressed = (button, on) => button.setAttribute("aria-pressed", String(on));
-    for (const button of this.root.querySelectorAll("[data-group]")) pressed(button, button.dataset.group === group);
-    for (const button of this.root.querySelectorAll("[data-mode]")) pressed(button, button.dataset.mode === this.mode);
+    for (const button of this.root.querySelectorAll("button[data-group]")) pressed(button, button.dataset.group === group);
+    for (const button of this.root.querySelectorAll("button[data-mode]")) pressed(button, button.dataset.mode === this.mode);
     for (const row of this.root.querySelectorAll("[data-for]")) row.hidden = row.dataset.for !== group;
     this.viewer.element.dataset.mode = this.mode;
     pressed(this.root.querySelector("[data-do=invert]"), this.viewer.inverted);
