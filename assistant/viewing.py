@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from django.urls import NoReverseMatch, reverse
+from django.urls import reverse
 
 from assistant import frames, greys
 from assistant.models import Annotation, Artifact, Conversation, Image
@@ -41,6 +41,7 @@ class Layer:
     colour: int
     shown: bool
     frame: int | None = None
+    frames: list[int] | None = None
     overlay: str | None = None
     nifti: str | None = None
     box: list[float] | None = None
@@ -71,8 +72,8 @@ class Layer:
 
     def as_dict(self) -> dict[str, Any]:
         """JSON types, as docs/viewer.md says."""
-        names = ("ref", "kind", "label", "author", "source", "frame", "shown", "overlay", "nifti", "box", "type")
-        more = ("points", "values", "area_cm2", "version", "lit")
+        names = ("ref", "kind", "label", "author", "source", "frame", "frames", "shown", "overlay", "nifti", "box")
+        more = ("type", "points", "values", "area_cm2", "version", "lit")
         data = {name: getattr(self, name) for name in (*names, *more)}
         corrects = str(self.corrects) if self.corrects else None
         notes = list(self.notes)
@@ -133,7 +134,7 @@ def _of_artifact(found: Artifact, shown: bool, lit: Artifact | Annotation | None
         shown=shown or is_lit,
         frame=found.data.get("frame"),
         overlay=reverse("artifact-overlay", args=[found.pk]) if mask else None,
-        nifti=_nifti("artifact-nifti", found.pk) if mask else None,
+        nifti=reverse("artifact-nifti", args=[found.pk]) if mask else None,
         box=None if mask else _box(found.data),
         area_cm2=found.data.get("area_cm2"),
         lit=is_lit,
@@ -154,8 +155,9 @@ def of_annotation(found: Annotation, name: str = "", replaced: bool = False, lit
         colour=colour_of(found),
         shown=not replaced or lit,
         frame=found.data.get("frame"),
+        frames=found.data.get("frames"),
         overlay=reverse("annotation-overlay", args=[found.pk]) if mask else None,
-        nifti=_nifti("annotation-nifti", found.pk) if mask else None,
+        nifti=reverse("annotation-nifti", args=[found.pk]) if mask else None,
         box=_box(found.data) if found.kind == Annotation.BOX else None,
         type=found.data.get("type") if measurement else None,
         points=found.data.get("points") if measurement else None,
@@ -166,13 +168,6 @@ def of_annotation(found: Annotation, name: str = "", replaced: bool = False, lit
         version=found.version,
         lit=lit,
     )
-
-
-def _nifti(name: str, key: uuid.UUID) -> str | None:
-    try:
-        return reverse(name, args=[key])
-    except NoReverseMatch:  # a site without the volume viewer
-        return None
 
 
 def _box(data: dict[str, Any]) -> list[float] | None:

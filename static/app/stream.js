@@ -80,7 +80,11 @@ document.addEventListener("htmx:oobAfterSwap", () => {
 });
 document.getElementById("composer").addEventListener("htmx:afterRequest", (event) => {
   if (event.detail.elt.id !== "composer" || !event.detail.successful) return;
+  asked();
+});
+document.addEventListener("lightbox:asked", asked);
+function asked() {
   following = true; // one's own question is always in sight
   follow();
-});
+}
 follow();

@@ -123,6 +123,11 @@ ADDRESSES: dict[str, Address] = {
     "image-preview": own(image),
     "image-text": own(image),
     "image-original": own(image),
+    "image-viewer": own(image),
+    "image-frame-raw": own(lambda w: [*image(w), 0]),
+    "image-frame-png": own(lambda w: [*image(w), 0]),
+    "image-tile": Address(lambda w: [*image(w), 0, 0, 0], (302, 404, 404, 404)),  # a slide's: test_viewer.py
+    "annotation-overlay": own(lambda w: [w.annotation.pk]),
     "image-volume": own(volume),
     "annotation-nifti": own(lambda w: [w.drawn.pk]),
     "artifact-nifti": own(mask, 404),  # of a radiograph, which is no volume

@@ -43,7 +43,8 @@ export class Hud {
 
   show(window, scale, matrix) {
     const zoom = `${number(100 * scale * devicePixelRatio, 0)} %`;
-    this.window.textContent = window ? `C ${number(window.centre)}  W ${number(window.width)}  ${zoom}` : zoom;
+    const digits = window && window.width > 100 ? 0 : window?.width > 10 ? 1 : 3;
+    this.window.textContent = window ? `C ${number(window.centre, digits)}  W ${number(window.width, digits)}  ${zoom}` : zoom;
     this.letters(matrix);
     this.bar(scale);
   }

@@ -37,9 +37,11 @@ export class Ink {
   }
 
   words([x, y], lines, colour) {
-    const text = element("text", { x: x + 8, y: y - 6, fill: colour });
+    const before = x > this.svg.clientWidth - 120; // there is no room after it
+    const at = before ? x - 8 : x + 8;
+    const text = element("text", { x: at, y: y - 6, fill: colour, "text-anchor": before ? "end" : "start" });
     lines.forEach((line, i) => {
-      const span = element("tspan", { x: x + 8, dy: i ? 16 : 0 });
+      const span = element("tspan", { x: at, dy: i ? 16 : 0 });
       span.textContent = line;
       text.append(span);
     });

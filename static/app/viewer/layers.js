@@ -63,6 +63,12 @@ export class Layers {
     overlay.src = url;
   }
 
+  // A frame that the layer is on: this one, or the middle one of its own.
+  frameOf({ frame, frames }) {
+    if (frame !== null) return frame;
+    return !frames?.length || frames.includes(this.frame) ? this.frame : frames[frames.length >> 1];
+  }
+
   // A layer that was opened by its claim: on, whatever was set by hand before.
   light(id) {
     switched.delete(id);

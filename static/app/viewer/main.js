@@ -60,6 +60,10 @@ for (const [before, after] of [["htmx:beforeSwap", "htmx:afterSwap"], ["htmx:oob
   document.addEventListener(before, (event) => { if (event.detail.target?.id === "pane-image") kept = root(); });
   document.addEventListener(after, (event) => { if (event.detail.target?.id === "pane-image") putBack(); });
 }
+// The search for burned-in text has come further: its boxes are shown, and pixels that were painted over fetched anew.
+document.addEventListener("htmx:afterSwap", (event) => {
+  if (viewer?.live && event.detail.target?.id === `text-${viewer.id}`) viewer.recheck();
+});
 document.addEventListener("htmx:afterSettle", start);
 document.addEventListener("lightbox:viewing", start); // volume.js has put it in the place of the planes, or back
 document.addEventListener("htmx:oobAfterSwap", () => queueMicrotask(start));

@@ -2,6 +2,9 @@
 
 import { greyPng } from "./png.js";
 
+const COLOUR = "#55c2b8"; // the page's accent, which no mask has
+const PACKED = 0xffb8c255; // the same as red, green, blue, alpha in the order of bytes
+
 export class Marks {
   constructor(facts, parent) {
     this.width = facts.width;
@@ -37,7 +40,7 @@ export class Marks {
     this.parent.append(this.canvas);
     const context = this.canvas.getContext("2d", { willReadFrequently: true });
     context.lineCap = context.lineJoin = "round";
-    context.strokeStyle = context.fillStyle = "#f1f1f1";
+    context.strokeStyle = context.fillStyle = COLOUR;
     return context;
   }
 
@@ -65,7 +68,7 @@ export class Marks {
     context.drawImage(picture, 0, 0);
     const pixels = context.getImageData(0, 0, this.width, this.height);
     const words = new Uint32Array(pixels.data.buffer);
-    for (let i = 0; i < words.length; i++) words[i] = words[i] >>> 24 ? 0xfff1f1f1 : 0;
+    for (let i = 0; i < words.length; i++) words[i] = words[i] >>> 24 ? PACKED : 0;
     context.putImageData(pixels, 0, 0);
     this.corrects = layer;
     this.painted = true;

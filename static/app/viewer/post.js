@@ -1,8 +1,8 @@
-// Sending to the server, with its token against forged forms; what is refused comes back as one line.
+// Sending to the server, with its token against forged forms. A refusal is an Error whose message is one line.
 
-export async function post(url, body) {
+export async function post(url, body, more = {}) {
   const { "X-CSRFToken": token } = JSON.parse(document.body.getAttribute("hx-headers"));
-  const headers = { "X-CSRFToken": token, Accept: "application/json" };
+  const headers = { "X-CSRFToken": token, ...more };
   if (body && !(body instanceof FormData)) headers["Content-Type"] = "application/json";
   let response;
   try {
@@ -10,12 +10,14 @@ export async function post(url, body) {
   } catch {
     throw new Error("The server cannot be reached. Try again in a moment.");
   }
-  if (response.ok) return response.status === 204 ? null : response.json();
+  if (response.ok) return response;
   throw new Error(await lineOf(response));
 }
 
 async function lineOf(response) {
   if ((response.headers.get("Content-Type") ?? "").includes("json")) return (await response.json()).detail;
+  const line = await response.text();
+  if (response.status !== 403 && line && line.length < 500 && !line.startsWith("<")) return line;
   if (response.status === 403) return "You have been signed out, or the page is too old. Reload it.";
   return `The server answered ${response.status}. Try again in a moment.`;
 }

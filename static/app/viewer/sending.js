@@ -22,9 +22,10 @@ export async function refresh(viewer) {
 }
 
 export function saveMeasurement(viewer, type, points) {
-  const body = { type, points: rounded(points), frame: viewer.frame, label: "" };
+  const body = { type, points: rounded(points), frame: viewer.frame, label: "", chat: viewer.root.dataset.chat };
   return attempt(viewer, async () => {
-    viewer.layers.list.push(await post(addressOf(viewer, "measure"), body));
+    const made = await post(addressOf(viewer, "measure"), body);
+    viewer.layers.list.push(await made.json());
     viewer.redraw();
     await refresh(viewer);
   });
@@ -60,26 +61,13 @@ export function segment(viewer) {
     label,
   };
   return attempt(viewer, async () => {
-    const { location: url } = await post(addressOf(viewer, "segment"), body);
+    const turn = await post(addressOf(viewer, "segment"), body, { "HX-Request": "true" });
+    const messages = document.getElementById("messages");
+    if (!messages) return location.assign(`/chats/${viewer.root.dataset.chat}/#end`);
     marks.clear();
-    await newTurns(url);
+    htmx.swap(messages, await turn.text(), { swapStyle: "beforeend", settleDelay: 20, swapDelay: 0 });
+    return document.dispatchEvent(new CustomEvent("lightbox:asked")); // stream.js brings it into sight
   });
-}
-
-// The turns of the chat's page that this page has not got, as after a question that was sent here.
-async function newTurns(url) {
-  const messages = document.getElementById("messages");
-  if (!messages) return location.assign(url);
-  const page = new DOMParser().parseFromString(await (await fetch(url)).text(), "text/html");
-  for (const turn of page.querySelectorAll("#messages > *")) {
-    if (turn.id && document.getElementById(turn.id)) continue;
-    messages.append(document.importNode(turn, true));
-    htmx.process(messages.lastElementChild);
-  }
-  const action = page.getElementById("composer-action");
-  document.getElementById("composer-action")?.replaceWith(document.importNode(action, true));
-  htmx.process(document.getElementById("composer-action"));
-  return document.dispatchEvent(new CustomEvent("lightbox:asked"));
 }
 
 export async function remove(viewer, url) {

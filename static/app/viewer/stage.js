@@ -2,11 +2,10 @@
 
 const still = matchMedia("(prefers-reduced-motion: reduce)");
 
-// A style element of OpenSeadragon's own would be inline, which the page's policy forbids: one of its mark that is no CSS
-// keeps it from adding that. (It only hides a focus outline that our canvas never has.)
-const mark = document.createElement("style");
-mark.type = "text/plain";
-mark.dataset.openseadragonMobileCss = "true";
+// OpenSeadragon would add a style element of its own, which the page's policy forbids, unless it finds it: this stands
+// for it, and is none. (It only hides a focus outline, which our canvas never has.)
+const mark = document.createElementNS("urn:lightbox", "style");
+mark.setAttribute("data-openseadragon-mobile-css", "true");
 document.head.append(mark);
 
 const gestures = { clickToZoom: false, dblClickToZoom: false, dblClickDragToZoom: false, flickEnabled: false };
@@ -105,10 +104,10 @@ export class Stage {
     this.apply();
   }
 
-  // Bring a box (pixels of the frame) to the middle, with a margin of half its size around it.
+  // Bring a box (pixels of the frame) to the middle, with some margin; something small is not blown up without end.
   show([x0, y0, x1, y1]) {
-    const least = 16 * Math.max(this.facts.width, this.facts.height) / 512;
-    const [wide, high] = [Math.max(2 * (x1 - x0), least), Math.max(2 * (y1 - y0), least)];
+    const least = Math.max(this.facts.width, this.facts.height) / 8;
+    const [wide, high] = [x1 - x0, y1 - y0].map((side) => Math.max(1.25 * side, least));
     const [x, y] = [(x0 + x1 - wide) / 2, (y0 + y1 - high) / 2];
     const w = this.facts.width;
     this.viewport.fitBounds(new OpenSeadragon.Rect(x / w, y / w, wide / w, high / w)).applyConstraints();

@@ -81,6 +81,13 @@ export class Viewer {
     await this.follow();
   }
 
+  async recheck() {
+    const now = await describe(this.element.dataset.describe);
+    if (now.version !== this.facts.version) return this.tools.refresh();
+    this.facts.text_boxes = now.text_boxes;
+    return this.redraw();
+  }
+
   // To the layer whose claim was opened: on, on its frame, in the middle.
   async follow() {
     const lit = document.querySelector("#layers .layer.lit [data-layer]")?.dataset.layer;
@@ -88,7 +95,7 @@ export class Viewer {
     if (!layer || layer.id === this.followed) return;
     this.followed = layer.id;
     this.layers.light(layer.id);
-    await this.turnTo(layer.frame ?? this.frame);
+    await this.turnTo(this.layers.frameOf(layer));
     const box = await this.layers.place(layer).catch(() => null);
     if (box) this.stage.show(box);
   }

@@ -2,12 +2,12 @@
 
 const UNITS = { px: " px", px2: " px²", mm: " mm", mm2: " mm²", deg: "°", HU: " HU" };
 
-export const number = (value, digits = 1) => value.toLocaleString("en-GB", { maximumFractionDigits: digits, useGrouping: false }).replace("-", "−");
+export const number = (value, digits = Math.abs(value) < 1000 ? 1 : 0) => value.toLocaleString("en-GB", { maximumFractionDigits: digits, useGrouping: false }).replace("-", "−");
 
 // A measured value with its unit; areas of more than a square centimetre in square centimetres.
 function measured({ value, unit }) {
   if (unit === "mm2" && value >= 100) return `${number(value / 100)} cm²`;
-  return `${number(value, value < 10 ? 2 : 1)}${UNITS[unit] ?? (unit && ` ${unit}`)}`;
+  return `${number(value, Math.abs(value) < 10 ? 2 : undefined)}${UNITS[unit] ?? (unit && ` ${unit}`)}`;
 }
 
 // {"length_mm": 12.3}, or [{name, value, unit}, ...]: the same numbers in two shapes.
@@ -34,8 +34,10 @@ export function under(facts, values, { x, y }) {
   const [column, row] = [Math.floor(x), Math.floor(y)];
   if (column < 0 || row < 0 || column >= facts.width || row >= facts.height) return null;
   const place = `x ${column}, y ${row}`;
-  const mm = facts.spacing
-    ? `, ${number(x * facts.spacing.column_mm)} × ${number(y * facts.spacing.row_mm)} mm${atTheDetector(facts)}`
+  const { spacing } = facts;
+  const digits = spacing?.column_mm < 0.01 ? 3 : 1; // of a microscope
+  const mm = spacing
+    ? `, ${number(x * spacing.column_mm, digits)} × ${number(y * spacing.row_mm, digits)} mm${atTheDetector(facts)}`
     : "";
   if (!values) return ["", place + mm];
   const at = (row * facts.width + column) * facts.channels;
