@@ -42,7 +42,7 @@ def head() -> np.ndarray[Any, np.dtype[np.int16]]:
     axes = np.indices((SIDE, SIDE, SIDE), dtype=np.float32)
     ball = sum((axis - SIDE / 2) ** 2 for axis in axes) < (0.45 * SIDE) ** 2
     noise = np.random.default_rng(1).integers(-60, 60, ball.shape, dtype=np.int16)
-    return np.where(ball, 40, -900).astype(np.int16) + noise
+    return np.asarray(np.where(ball, 40, -900) + noise, dtype=np.int16)
 
 
 def main() -> None:
@@ -81,8 +81,8 @@ def measure(page: Any, file: Path) -> None:
 def once(page: Any, file: Path) -> tuple[float, float]:
     page.goto("/")
     begun = time.perf_counter()
-    page.set_input_files("input[type=file]", file)
-    page.wait_for_selector("[name=image]", state="attached")
+    page.set_input_files("#pick", file)
+    page.wait_for_selector("#composer [name=images]", state="attached")
     uploaded = time.perf_counter() - begun
     page.fill("#text", "What is this?")
     begun = time.perf_counter()
