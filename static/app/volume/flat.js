@@ -20,9 +20,18 @@ export class Flat {
     const source = `${this.address.replace(/0\.png$/, `${number}.png`)}?${query}`;
     if (this.picture.getAttribute("src") !== source) this.picture.src = source;
     this.picture.alt = `${this.place ? plane : "Slice"}, ${number + 1} of ${this.facts.frames}`;
+    this.picture.style.setProperty("--aspect", this.aspect(axis));
     this.picture.style.filter = inverted ? "invert(1)" : "";
     this.picture.style.scale = zoom;
     this.write(axis);
+  }
+
+  // Width over height in the patient.
+  aspect(axis) {
+    const { width, height, frames } = this.facts;
+    const [column, row, slice] = this.place?.spacing ?? [1, 1, 1];
+    if (axis === 2) return (width * column) / (height * row);
+    return (axis === 1 ? width * column : height * row) / (frames * slice);
   }
 
   write(axis) {

@@ -15,7 +15,8 @@ export function presets(facts, values) {
       found.push([`${low} to ${high} %`, (a + b) / 2, Math.max(b - a, 1e-6)]);
     }
   found.push(["All values", (facts.low + facts.high) / 2, Math.max(facts.high - facts.low, 1e-6)]);
-  return found.map(([name, centre, width]) => ({ name, centre, width }));
+  const same = ([, centre, width]) => found.findIndex(([, c, w]) => c === centre && w === width);
+  return found.filter((one, i) => same(one) === i).map(([name, centre, width]) => ({ name, centre, width }));
 }
 
 function percentiles(values, low, high) {
