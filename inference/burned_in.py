@@ -6,7 +6,7 @@ No result means "none found", never "there is none".
 
     needs_check(decoded)              whether an image is of a kind that commonly carries text
     find_text_in_file(folder, ...)    in a disposable child with limits of its own: a crash is one failed check
-    find_text, find_text_in_frames    the work itself, in the child: 450 MB for small pictures, 900 MB for large ones
+    find_text, find_text_in_frames    the work itself, in the child: about 650 MB
 
 Masking what was found is in `inference.masking`.
 """
