@@ -9,6 +9,7 @@ from corpus.models import Passage
 
 # Okabe and Ito (2008), without black, and without the bluish green that stands too near to the page's accent.
 MASK_COLOURS = ("#e69f00", "#56b4e9", "#f0e442", "#cc79a7", "#d55e00", "#0072b2")
+ANNOTATIONS_BEGIN = 3  # their colours begin half-way round, so that a correction differs from what it corrects
 SIDES = {"L": "L", "R": "R", "A": "A", "P": "P", "H": "H", "F": "F"}
 OPPOSITE = {"L": "R", "R": "L", "A": "P", "P": "A", "H": "F", "F": "H"}
 

@@ -108,6 +108,7 @@ ADDRESSES: dict[str, Address] = {
     "chat-create": Address(statuses=(302, 302, 302, 302), method="POST", data={"text": "hello"}),
     "chat": own(chat),
     "chat-send": own(chat, 302, method="POST", data={"text": "hello"}),
+    "chat-segment": own(chat, 422, method="POST"),
     "chat-rename": own(chat, 302, method="POST", data={"title": "Film"}),
     "chat-delete": own(chat, 302, method="POST"),
     "chat-image": own(lambda w: chat(w) + image(w)),
@@ -116,6 +117,9 @@ ADDRESSES: dict[str, Address] = {
     "image-preview": own(image),
     "image-text": own(image),
     "image-original": own(image),
+    "mask-add": own(image, 422, method="POST"),
+    "measurement-add": own(image, 422, method="POST"),
+    "annotation-delete": own(lambda w: [w.annotation.pk], 204, method="POST"),
     "image-deidentified": own(image),
     "image-measurements": own(lambda w: [*image(w), "csv"]),
     "annotation-saved": own(lambda w: [w.annotation.pk, "png"]),
@@ -254,7 +258,13 @@ def _status(response: Any) -> int:
 
 def test_each_address_opens_to_whom_it_should(world: World, alice: User, bob: User, staff: User):
     wrong = []
-    last = {"chat-delete": 1, "run-cancel": 0, "corpus:saved-search-delete": 1, "corpus:file-remove": 0}
+    last = {
+        "annotation-delete": 0,
+        "chat-delete": 1,
+        "run-cancel": 0,
+        "corpus:saved-search-delete": 1,
+        "corpus:file-remove": 0,
+    }
     for name in sorted(ADDRESSES, key=lambda n: last.get(n, -1)):
         for who, user, expected in zip(
             ("anonymous", "stranger", "staff", "owner"),
