@@ -84,11 +84,8 @@ def measurements(image: Image) -> list[dict[str, Any]]:
             "author": annotation.author,
             "made": annotation.created_at.isoformat(timespec="seconds"),
         }
-        for quantity, value in sorted((data.get("values") or {}).items()):
-            if not isinstance(value, int | float):
-                continue
-            name, _, unit = quantity.partition("_")
-            rows.append(common | {"quantity": name, "value": value, "unit": unit or str(data.get("unit", ""))})
+        for measured in data.get("values") or []:
+            rows.append(common | {"quantity": measured["name"], "value": measured["value"], "unit": measured["unit"]})
     return rows
 
 

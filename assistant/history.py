@@ -8,6 +8,9 @@ from langchain_core.messages import ToolCall as ModelCall
 
 from assistant import marks
 from assistant.models import ConversationImage, Image, Message, Run, ToolCall
+from assistant.tools import TOOLS
+from assistant.tools.gate import declines
+from inference.kinds import name_of
 from inference.types import Decoded
 
 Names = dict[Any, str]  # image key -> img<number>
@@ -17,12 +20,13 @@ MOST_CORNERS = 20  # of a lasso that are told
 def history(run: Run, with_pixels: bool) -> list[BaseMessage]:
     """Oldest first, ending with the question of this run, or with the result of the call that the person has made in
     it. `with_pixels` adds the images as data URLs. The last question says what is drawn on the images by now."""
-    numbered = list(ConversationImage.objects.filter(conversation=run.conversation_id))
+    numbered = list(ConversationImage.objects.filter(conversation=run.conversation_id).select_related("image"))
     names: Names = {row.image_id: str(row) for row in numbered}
+    refused = {row.image_id: declines(TOOLS.values(), row.image, str(row)) for row in numbered}
     messages: list[BaseMessage] = []
     for message in _path(run.message):
         if message.role == Message.USER:
-            messages.append(_question(message, names, with_pixels))
+            messages.append(_question(message, names, refused, with_pixels))
         else:
             messages += _answered(message, names)
     _tell_marks(messages[-1], marks.told(run.conversation, numbered))
@@ -50,7 +54,7 @@ def _path(leaf: Message) -> list[Message]:
     return path[::-1]
 
 
-def _question(message: Message, names: Names, with_pixels: bool) -> HumanMessage:
+def _question(message: Message, names: Names, refused: dict[Any, dict[str, str]], with_pixels: bool) -> HumanMessage:
     images = list(message.images.all())
     notes = [f"{names[image.pk]}: {_describe(image)}" for image in images]
     text = message.text + ("\n\nAttached images:\n" + "\n".join(notes) if notes else "")
@@ -58,7 +62,9 @@ def _question(message: Message, names: Names, with_pixels: bool) -> HumanMessage
     if with_pixels:
         content += [{"type": "image_url", "image_url": {"url": _url(image)}} for image in images if not image.held]
     attached = {image.pk for image in images}
-    known = [{"name": name, "attached": key in attached} for key, name in names.items()]
+    known = [
+        {"name": name, "attached": key in attached, "declines": refused.get(key, {})} for key, name in names.items()
+    ]
     return HumanMessage(
         content=content if with_pixels and images else text,
         additional_kwargs={"question": message.text, "images": known},
@@ -66,13 +72,14 @@ def _question(message: Message, names: Names, with_pixels: bool) -> HumanMessage
 
 
 def _describe(image: Image) -> str:
-    decoded = Decoded.from_dict(image.decoded)
+    decoded, kind = Decoded.from_dict(image.decoded), image.kind_of()
     spacing = f", spacing {decoded.spacing.row_mm:g} x {decoded.spacing.column_mm:g} mm" if decoded.spacing else ""
-    part = f", {decoded.body_part}" if decoded.body_part else ""
+    doubt = f" (confidence {kind.confidence:.2f})" if kind.source in ("pixels", "model") else ""
+    what = f"{name_of(kind)}{doubt}" if kind.modality else f"modality {image.modality}"
     frames = f" x {image.frames} {'slices' if image.layout == 'volume' else 'frames'}" if image.frames > 1 else ""
     held = ", its pixels are withheld until its owner has settled the text in them" if image.held else ""
     size = f"{image.width} x {image.height}{frames} pixels"
-    return f"{image.kind}, modality {image.modality}{part}, {size}{spacing}{held}"
+    return f"{image.kind}, {what}, {size}{spacing}{held}"
 
 
 def _url(image: Image) -> str:

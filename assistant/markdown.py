@@ -18,7 +18,7 @@ from markdown_it.token import Token
 from markdown_it.utils import EnvType, OptionsDict
 
 from assistant.claims import MARKER, sentences
-from assistant.pane import ANNOTATIONS_BEGIN, colour_at
+from assistant.viewing import ANNOTATIONS_BEGIN, colour_at
 
 # The last thing that a stream has sent may be half a marker.
 HALF_MARKER = re.compile(r"\[(\[((?:[pc]|img?|i)[\d.]*\]?)?)?$")

@@ -16,9 +16,8 @@ from django.urls import reverse
 from numpy.typing import NDArray
 from PIL import Image as Picture
 
-from assistant import mask_files
+from assistant import mask_files, viewing
 from assistant.models import Annotation, Artifact, Conversation, ConversationImage, Image, ToolCall
-from assistant.pane import ANNOTATIONS_BEGIN, MASK_COLOURS, colour_at
 from assistant.tools.base import NO_GRID, clean_label, load
 from inference import measure
 from inference.decode import NO_FRAME
@@ -198,10 +197,9 @@ def number_words(value: float) -> str:
     return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"
 
 
-def values_words(values: dict[str, float]) -> str:
-    """area 12.5 mm2, mean 40.2 HU, n 80: of {"area_mm2": 12.5, ...}."""
-    named = [(*key.partition("_")[::2], value) for key, value in values.items()]
-    return ", ".join(f"{name} {number_words(value)} {unit}".strip() for name, unit, value in named)
+def values_words(values: Iterable[dict[str, Any]]) -> str:
+    """area 12.5 mm2, mean 40.2 HU, n 80."""
+    return ", ".join(f"{v['name']} {number_words(v['value'])} {v['unit']}".strip() for v in values)
 
 
 def author_words(mark: Annotation) -> str:
@@ -234,7 +232,7 @@ def _told(mark: Annotation, names: dict[Any, str], conversation: Conversation) -
         said += [f"version {mark.version}"]
     if corrects:
         said += [f"corrects {corrects}"]
-    said += filter(None, [size_words(mark.data), values_words(mark.data.get("values", {}))])
+    said += filter(None, [size_words(mark.data), values_words(mark.data.get("values", []))])
     said += ["at the detector"] if measure.AT_THE_DETECTOR in mark.data.get("notes", []) else []
     name = f"{image}.{mark.number}"
     found = {"name": name, "image": image, "kind": mark.kind, "label": mark.label}
@@ -276,33 +274,13 @@ def name_in(conversation: Conversation | None, image: Image) -> str:
 
 
 def layer(mark: Annotation, conversation: Conversation | None = None) -> dict[str, Any]:
-    """An annotation as docs/viewer.md describes layers, and where its files are saved."""
-    image, data = name_in(conversation, mark.image), mark.data
-    corrects = mark.corrects_id or mark.corrects_artifact_id
-    is_mask = mark.kind == Annotation.MASK
-    return {
-        "id": str(mark.pk),
-        "ref": f"{image or 'img'}.{mark.number}",
-        "kind": mark.kind,
-        "label": mark.label,
-        "author": mark.author,
-        "source": mark.source,
-        "colour": MASK_COLOURS[colour_at(mark.number + ANNOTATIONS_BEGIN) - 1],
-        "frame": data.get("frame"),
-        "frames": data.get("frames"),
-        "shown": True,
-        "overlay": f"/annotations/{mark.pk}/overlay.png" if is_mask else None,
-        "nifti": f"/annotations/{mark.pk}/mask.nii.gz" if is_mask and mark.image.layout == "volume" else None,
-        "box": [data[edge] for edge in ("x0", "y0", "x1", "y1")] if mark.kind == Annotation.BOX else None,
-        "type": data.get("type"),
-        "points": data.get("points"),
-        "values": data.get("values"),
-        "notes": data.get("notes", []),
-        "area_cm2": data.get("area_cm2"),
-        "corrects": str(corrects) if corrects else None,
-        "version": mark.version,
+    """An annotation as docs/viewer.md describes layers, with what its maker needs: words, end, files."""
+    made = viewing.of_annotation(mark, name_in(conversation, mark.image)).as_dict()
+    return made | {
+        "frames": mark.data.get("frames"),
+        "text": values_words(mark.data.get("values") or []),
         "delete": reverse("annotation-delete", args=[mark.pk]),
-        "downloads": downloads(mark) if is_mask else None,
+        "downloads": downloads(mark) if mark.kind == Annotation.MASK else None,
     }
 
 

@@ -1,70 +1,45 @@
 """What stands beside the chat: the image with its masks, and the sources of an answer. All of it read from rows."""
 
 import uuid
-from dataclasses import dataclass
 from typing import Any
 
+from assistant import viewing
 from assistant.models import Annotation, Artifact, Conversation, Image, Message, ToolCall
 from corpus.models import Passage
 
-# Okabe and Ito (2008), without black, and without the bluish green that stands too near to the page's accent.
-MASK_COLOURS = ("#e69f00", "#56b4e9", "#f0e442", "#cc79a7", "#d55e00", "#0072b2")
-ANNOTATIONS_BEGIN = 3  # their colours begin half-way round, so that a correction differs from what it corrects
-SIDES = {"L": "L", "R": "R", "A": "A", "P": "P", "H": "H", "F": "F"}
-OPPOSITE = {"L": "R", "R": "L", "A": "P", "P": "A", "H": "F", "F": "H"}
 
-
-def colour_of(artifact: Artifact) -> int:
-    """1 to 6: the mask's place in MASK_COLOURS, and the number of its CSS class."""
-    return colour_at(artifact.number)
-
-
-def colour_at(number: int) -> int:
-    return (number - 1) % len(MASK_COLOURS) + 1
-
-
-@dataclass(frozen=True, slots=True)
-class Layer:
-    """One mask over the image; `shown` at first, `lit` when its chip was opened."""
-
-    artifact: Artifact
-    colour: int
-    shown: bool
-    lit: bool
-
-
-def image_pane(conversation: Conversation, image: Image | None = None, lit: Artifact | None = None) -> dict[str, Any]:
-    """The context of pane_image.html. Without an image: the one the chat got last."""
+def image_pane(
+    conversation: Conversation,
+    image: Image | None = None,
+    lit: Artifact | Annotation | None = None,
+    frame: int | None = None,
+) -> dict[str, Any]:
+    """The context of pane_image.html. Without an image: the one the chat got last. `frame`: for want of script."""
     rows = list(conversation.numbered_images.select_related("image"))
     if image is None and rows:
         image = rows[-1].image
+    name = next((str(row) for row in rows if image and row.image_id == image.pk), "")
     return {
         "conversation": conversation,
         "numbered_images": rows,
         "image": image,
-        "layers": _layers(conversation, image, lit) if image else [],
+        "image_name": name,
+        "layers": viewing.layers(conversation, image, lit, name) if image else [],
         "lit": lit,
-        "sides": sides(image) if image else None,
+        "edges": viewing.edges(image) if image else None,
+        "version": viewing.version(image) if image else "",
+        "frame": _frame(image, frame) if image else None,
     }
 
 
-def _layers(conversation: Conversation, image: Image, lit: Artifact | None) -> list[Layer]:
-    """The masks of this image in this chat. Those of the newest call are shown, earlier ones wait in the list."""
-    masks = list(
-        Artifact.objects.filter(tool_call__run__conversation=conversation, image=image, kind=Artifact.MASK)
-        .select_related("tool_call")
-        .order_by("tool_call__number", "number")
-    )
-    call = (lit or masks[-1]).tool_call_id if masks else None
-    return [Layer(m, colour_of(m), m.tool_call_id == call, lit is not None and m.pk == lit.pk) for m in masks]
-
-
-def sides(image: Image) -> dict[str, str] | None:
-    """The letters at the screen's left and right edge, when the file says how the patient lies."""
-    orientation = image.decoded.get("orientation")
-    if not orientation or (right := str(orientation[0])[:1]) not in SIDES:
+def _frame(image: Image, asked: int | None) -> dict[str, Any] | None:
+    """The frame that is shown without script, with its neighbours; None for an image of one frame."""
+    if image.frames < 2 or image.layout == "slide":
         return None
-    return {"left": OPPOSITE[right], "right": SIDES[right]}
+    first = image.frames // 2 if image.layout == "volume" else 0
+    n = first if asked is None else min(max(asked, 0), image.frames - 1)
+    after = n + 1 if n + 1 < image.frames else None
+    return {"n": n, "before": n - 1 if n else None, "after": after, "asked": asked is not None}
 
 
 def numbered(references: list[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -14,6 +14,8 @@ from typing import Any
 from assistant.claims import Sentence, sentences
 from assistant.evidence import ENOUGH_WORDS, LITERATURE, Reference
 from assistant.models import Run
+from assistant.tools import TOOLS
+from assistant.tools.gate import all_declines
 from corpus.quotes import stands_in
 
 NO_SOURCE = "Unsupported: this sentence names no source."
@@ -45,6 +47,7 @@ def support(text: str, references: Sequence[Reference], run: Run) -> Support:
         return {}
     said = [statement["text"] for _, _, result in calls for statement in result.get("statements", [])]
     remarks = [remark for _, told, result in calls for remark in _remarks(told, result)]
+    remarks += all_declines(TOOLS.values(), run.conversation)
     left = iter(references)
     total, supported, unsupported = 0, 0, []
     for sentence in sentences(text):

@@ -207,8 +207,10 @@ def _overlay(user: User, series: Series, stored: Stored) -> None:
         stored.refused.append(Refused(series.name, str(error)))
         return
     for one in found:
-        fields = {"kind": Annotation.MASK, "author": Annotation.FILE, "label": one.label, "source": one.source}
-        stored.annotations.append(Annotation.add(image, one.mask, **fields))
+        made = Annotation.add(
+            image, one.mask, kind=Annotation.MASK, author=Annotation.FILE, label=one.label, source=one.source
+        )
+        stored.annotations.append(made)
 
 
 def _image_of(user: User, reference: Reference) -> Image | None:

@@ -17,6 +17,8 @@ from assistant.views import (
     proposals,
     reports,
     runs,
+    viewer,
+    volumes,
 )
 
 urlpatterns: list[URLPattern | URLResolver] = [
@@ -34,6 +36,14 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("images/<uuid:image_id>/preview.png", images.preview, name="image-preview"),
     path("images/<uuid:image_id>/text/", images.text, name="image-text"),
     path("images/<uuid:image_id>/original", images.original, name="image-original"),
+    path("images/<uuid:image_id>/volume.nii", volumes.volume, name="image-volume"),
+    path("annotations/<uuid:annotation_id>/mask.nii.gz", volumes.annotation_mask, name="annotation-nifti"),
+    path("artifacts/<uuid:artifact_id>/mask.nii.gz", volumes.artifact_mask, name="artifact-nifti"),
+    path("images/<uuid:image_id>/viewer.json", viewer.description, name="image-viewer"),
+    path("images/<uuid:image_id>/frames/<int:number>.raw", viewer.frame_raw, name="image-frame-raw"),
+    path("images/<uuid:image_id>/frames/<int:number>.png", viewer.frame_png, name="image-frame-png"),
+    path("images/<uuid:image_id>/tiles/<int:level>/<int:column>_<int:row>.jpg", viewer.tile, name="image-tile"),
+    path("annotations/<uuid:annotation_id>/overlay.png", viewer.annotation_overlay, name="annotation-overlay"),
     path("images/<uuid:image_id>/masks/", marks.add_mask, name="mask-add"),
     path("images/<uuid:image_id>/measurements/", marks.add_measurement, name="measurement-add"),
     path("annotations/<uuid:annotation_id>/delete/", marks.delete, name="annotation-delete"),

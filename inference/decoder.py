@@ -7,20 +7,24 @@ pixels.npy, with `cleaning` the de-identified file too, and says what it found.
 
 from __future__ import annotations
 
+import logging
 import re
 import warnings
 import zlib
 from collections.abc import Sequence
+from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from inference import disposable
 from inference.errors import BadInput, Exhausted
-from inference.types import Cleaning, Decoded, Kind
+from inference.types import Cleaning, Decoded, Gate, Kind
 
 if TYPE_CHECKING:
     from inference.decode import Limits
+
+log = logging.getLogger("lightbox.decoder")
 
 READERS: dict[Kind, str] = {
     "png": "inference.readers.raster",
@@ -130,7 +134,25 @@ def read(
     Pillow.MAX_IMAGE_PIXELS = limits.pixels
     warnings.simplefilter("error", Pillow.DecompressionBombWarning)
     decoded: Decoded = import_module(READERS[kind]).read(sources, folder, limits, cleaning)
-    return decoded
+    return replace(decoded, gate=_gate(decoded, folder))
+
+
+def _gate(decoded: Decoded, folder: Path) -> Gate | None:
+    """What kind of image this is, by what was just written. An image that the gate trips over is still an image."""
+    import numpy as np
+    from PIL import Image as Pillow
+
+    from inference.decode import PIXELS, PREVIEW
+    from inference.gate import decide
+
+    try:
+        with Pillow.open(folder / PREVIEW, formats=["PNG"]) as picture:
+            preview = np.asarray(picture)
+        there = (folder / PIXELS).is_file()
+        return decide(decoded, preview, np.load(folder / PIXELS, mmap_mode="r") if there else None)
+    except Exception:
+        log.warning("the gate failed", exc_info=True)
+        return None
 
 
 def _limits(values: dict[str, Any]) -> Limits:

@@ -5,9 +5,10 @@ tools and the page are the same with it. It decides by rules, and by sentence si
 the bound tools a request needs; it then writes from what they returned and from nothing else, word for word, each
 statement with the marker of its evidence. What no tool could do, it says with the tool's own reason.
 
-What it reads of a message: its text, and of `additional_kwargs`: "images", a list of {"name", "attached"} with the
-images of the conversation, in order; "marks", a list of {"name", "image", "kind", "label", "corrects"} with what people
-and files have put on them; and "given", whether the person has made the tool call, so that only the answer is left.
+What it reads of a message: its text, and of `additional_kwargs`: "images", a list of {"name", "attached", "declines"}
+with the images of the conversation, in order, `declines` maps tools that do not work on such an image to the reason;
+"marks", a list of {"name", "image", "kind", "label", "corrects"} with what people and files have put on them; and
+"given", whether the person has made the tool call, so that only the answer is left.
 """
 
 import json
@@ -178,8 +179,8 @@ def _result(text: str) -> dict[str, Any]:
 
 
 def _answer(turn: Turn) -> str:
-    parts = [_paragraph(name, result) for name, result in turn.results]
-    if not turn.results:
+    parts = [*(_paragraph(name, result) for name, result in turn.results), *turn.request.declined]
+    if not parts:
         parts = [NEEDS_IMAGE if turn.request.needs_image else CAPABILITIES]
     return "\n\n".join(dict.fromkeys(part for part in parts if part))
 

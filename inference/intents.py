@@ -116,12 +116,14 @@ SIMILAR = 0.5  # cosine below which an example is no evidence
 @dataclass(slots=True)
 class Request:
     """Calls to make at once, calls that build on their results, what to ask for instead of one that is declined (by a
-    tool that knows which papers there are), and whether an image is missing."""
+    tool that knows which papers there are), whether an image is missing, and why calls were left out that a tool would
+    decline for the kind of image."""
 
     calls: list[Call] = field(default_factory=list)
     afterwards: list[Call] = field(default_factory=list)
     otherwise: list[tuple[Call, Call]] = field(default_factory=list)
     needs_image: bool = False
+    declined: list[str] = field(default_factory=list)
 
     def add(self, name: str, arguments: dict[str, Any]) -> None:
         if (name, arguments) not in self.calls:
@@ -137,7 +139,8 @@ def understand(
     papers: list[str] | None = None,
     marks: list[dict[str, Any]] | None = None,
 ) -> Request:
-    """The calls that a request needs, among `tools`. `images`: {"name", "attached"} of the conversation, in order.
+    """The calls that a request needs, among `tools`. `images`: {"name", "attached", "declines"} of the conversation, in
+    order; `declines` maps tools that do not work on this kind of image to the reason.
     `before`: the calls for the question before this one, which "and img2?" asks for again; `papers`: the keys of those
     that its answer showed, which "the second one" means. `marks`: {"name", "image", "kind", "label", "corrects"} of
     what people and files have put on the images, in order."""
@@ -145,6 +148,7 @@ def understand(
     known = papers or [] if not images else []  # beside an image, "it" and "the first" may mean that
     if again := _again(text, before or []):
         request.calls = [call for call in again if call[0] in tools]
+        _leave_out(request, images)
         return request
     targets = _targets(text, images)
     attached = any(image.get("attached") for image in images)
@@ -160,7 +164,18 @@ def understand(
             request.add("describe_image", {"image": target})
     request.calls = [call for call in request.calls if call[0] in tools]
     request.afterwards = [call for call in request.afterwards if call[0] in tools]
+    _leave_out(request, images)
     return request
+
+
+def _leave_out(request: Request, images: list[dict[str, Any]]) -> None:
+    """Take out the calls that would be declined, and keep the reason of each once."""
+    declines = {str(image["name"]): image.get("declines", {}) for image in images}
+    for call in list(request.calls):
+        why = declines.get(call[1].get("image", ""), {}).get(call[0])
+        if why and call[1].keys() == {"image"}:  # what else is asked for may suit the image
+            request.calls.remove(call)
+            request.declined = list(dict.fromkeys([*request.declined, why]))
 
 
 def _name_papers(request: Request, tools: list[str], papers: list[str]) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 import numpy as np
@@ -48,11 +48,6 @@ class Value:
     value: float
     unit: str
 
-    @property
-    def key(self) -> str:
-        """Name and unit: length_mm, mean_HU, n."""
-        return f"{self.name}_{self.unit}" if self.unit else self.name
-
 
 @dataclass(frozen=True, slots=True)
 class Measured:
@@ -65,10 +60,10 @@ class Measured:
     notes: tuple[str, ...] = ()
 
     def as_dict(self) -> dict[str, Any]:
-        """JSON types: {"type", "values": {"length_mm": 3.25, "n": 80}, "spacing", "notes"}."""
+        """JSON types: {"type", "values": [{"name", "value", "unit"}], "spacing", "notes"}."""
         return {
             "type": self.type,
-            "values": {value.key: value.value for value in self.values},
+            "values": [asdict(value) for value in self.values],
             "spacing": self.spacing,
             "notes": list(self.notes),
         }

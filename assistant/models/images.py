@@ -3,7 +3,9 @@
 With de-identification on, as by default, the clean copy is all that is kept of a DICOM or NIfTI file.
 """
 
+import shutil
 import uuid
+from pathlib import Path
 from typing import Any
 
 from django.conf import settings
@@ -94,8 +96,14 @@ class Image(models.Model):
         """The file that the pixels came from, as it is kept: clean, or else the original."""
         return self.cleaned or self.original
 
+    @property
+    def tile_folder(self) -> Path:
+        """Where the tiles of a slide are kept: a cache on this machine, not in the storage."""
+        return Path(settings.DATA_DIR) / "tiles" / self.pk.hex
+
     def delete_with_files(self) -> None:
         """The row with its files, its annotations with theirs, and its study when that is then empty."""
+        shutil.rmtree(self.tile_folder, ignore_errors=True)
         for annotation in self.annotations.exclude(file=""):
             annotation.file.delete(save=False)
         for file in (self.original, self.cleaned, self.preview, self.pixels):

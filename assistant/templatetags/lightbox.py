@@ -90,7 +90,7 @@ def author_words(mark: Annotation) -> str:
 @register.filter
 def mark_values(mark: Annotation) -> str:
     """What was measured of a mask, or by a ruler."""
-    return marks.size_words(mark.data) or marks.values_words(mark.data.get("values", {}))
+    return marks.size_words(mark.data) or marks.values_words(mark.data.get("values", []))
 
 
 @register.filter

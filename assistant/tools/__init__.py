@@ -16,6 +16,7 @@ from assistant.tools import (
     compare_papers,
     describe_image,
     draft_report,
+    gate,
     measure_region,
     read_paper,
     search_literature,
@@ -88,7 +89,7 @@ def execute(call: ToolCall) -> Outcome:
             raise Declined(line)
         context = Context(call)
         _check_held(tool, context, arguments)
-        return _done(tool.run(context, arguments))
+        return _done(_on_its_image(tool, context, arguments))
     except (Declined, BadInput) as reason:
         return _ended(ToolCall.DECLINED, str(reason))
     except InferenceError as error:
@@ -97,6 +98,16 @@ def execute(call: ToolCall) -> Outcome:
     except Exception:
         log.exception("%s failed", call)
         return _ended(ToolCall.FAILED, f"{call.name} failed by a fault of its own; the log of the worker says more.")
+
+
+def _on_its_image(tool: Tool, context: Context, arguments: Arguments) -> ToolResult:
+    """Run the tool, unless its image is of a kind that it does not work on."""
+    if not isinstance(arguments, ImageArguments):
+        return tool.run(context, arguments)
+    image = context.image(arguments.image)
+    if line := gate.refusal(tool, arguments, image, arguments.image):
+        raise Declined(line)
+    return gate.with_note(tool.run(context, arguments), tool, arguments, image)
 
 
 def _check_held(tool: Tool, context: Context, arguments: Arguments) -> None:

@@ -109,7 +109,8 @@ class Context:
 
 
 def load(image: Image, frame: int = 0) -> types.Image:
-    """One frame of the decoded pixels, from 0, with what the header says of them. Of a volume nothing else is read.
+    """One frame of the decoded pixels, from 0, with what is known of them, a person's word first. Of a volume nothing
+    else is read.
 
     Raises BadInput when there is no such frame, or no pixels.
     """
@@ -123,7 +124,15 @@ def load(image: Image, frame: int = 0) -> types.Image:
             pixels = _frame(file, frame if decoded.layout in ("frames", "volume") else None, decoded.volumes > 1)
     except (OSError, ValueError) as error:
         raise BadInput(GONE) from error
-    return as_image(pixels, replace(decoded, layout="image", volumes=1))
+    kind = image.kind_of()
+    told = decoded.modality if decoded.modality not in ("OT", "SC") else "unknown"
+    known = replace(
+        decoded,
+        modality=kind.modality or told,
+        body_part=kind.body_part or (None if image.said else decoded.body_part),
+        view=kind.view or (None if image.said else decoded.view),
+    )
+    return as_image(pixels, replace(known, layout="image", volumes=1))
 
 
 def _frame(file: Any, frame: int | None, in_time: bool) -> NDArray[Any]:
@@ -141,9 +150,45 @@ def _frame(file: Any, frame: int | None, in_time: bool) -> NDArray[Any]:
 
 
 @dataclass(frozen=True, slots=True)
+class Accepts:
+    """The kinds of image that a tool works on, in DICOM's codes; an empty set accepts any. `works_on` says it in words.
+
+    A modality, body part or view that is not known is accepted with a note, but with `unknown_ok` False.
+    """
+
+    works_on: str = "any image"
+    modalities: frozenset[str] = frozenset()
+    body_parts: frozenset[str] = frozenset()
+    views: frozenset[str] = frozenset()
+    layouts: frozenset[str] = frozenset()
+    unknown_ok: bool = True
+
+    def refuses(self, kind: types.Gate, layout: str) -> bool:
+        """Whether an image is known to be of another kind, or not known and has to be."""
+        if self.layouts and layout not in self.layouts:
+            return True
+        wanted = ((self.modalities, kind.modality), (self.body_parts, kind.body_part), (self.views, kind.view))
+        if any(known and codes and not _any_of(codes, known) for codes, known in wanted):
+            return True
+        return bool(self.modalities) and not kind.modality and not self.unknown_ok
+
+    def untold(self, kind: types.Gate) -> bool:
+        """Whether a part of what this asks for is not known. The view is not: hardly any file names it."""
+        return bool((self.modalities and not kind.modality) or (self.body_parts and not kind.body_part))
+
+
+EVERYTHING = Accepts()
+
+
+def _any_of(codes: frozenset[str], known: str) -> bool:
+    return any(part.strip() in codes for part in known.upper().split(","))
+
+
+@dataclass(frozen=True, slots=True)
 class Tool:
-    """`missing()` is empty when the tool can work, else the line that configures it. `accepts` says why an image is
-    declined, or nothing. `run` may raise Declined or any InferenceError."""
+    """`missing()` is empty when the tool can work, else the line that configures it. `accepts` gives the images that
+    suit a call with these arguments: others are declined before `run` (`assistant.tools.gate`), which may raise
+    Declined or any InferenceError."""
 
     name: str
     description: str
@@ -151,4 +196,5 @@ class Tool:
     queue: str
     run: Callable[[Context, Any], ToolResult]
     missing: Callable[[], str] = lambda: ""
+    accepts: Callable[[Any], Accepts] = lambda _: EVERYTHING
     shows_a_model: bool = False  # its image's pixels: refused while text in them is not settled

@@ -116,7 +116,7 @@ def _extent(found: measure.Region, facts: types.Decoded) -> str:
 
 
 def _as_measured(name: str, mark: Annotation, where: str) -> ToolResult:
-    values = marks.values_words(mark.data.get("values", {}))
+    values = marks.values_words(mark.data.get("values", []))
     on = place(where, mark.image, int(mark.data.get("frame") or 0))
     said = f"The {mark.label} ({name}, {marks.author_words(mark)}) on {on}: {values}."
     return ToolResult(

@@ -8,7 +8,9 @@ from pydantic import Field
 
 from assistant.models import Artifact, Image
 from assistant.tools.base import (
+    EVERYTHING,
     NO_GRID,
+    Accepts,
     Arguments,
     Context,
     Declined,
@@ -95,6 +97,21 @@ def place(name: str, image: Image, frame: int) -> str:
 
 def area_words(cm2: float) -> str:
     return f"{cm2:.0f} cm2" if cm2 >= 10 else f"{cm2:.2g} cm2"
+
+
+FRONTAL_CHEST = Accepts(
+    works_on="frontal chest radiographs",
+    modalities=frozenset({"CR", "DX", "RG"}),
+    body_parts=frozenset({"CHEST", "THORAX", "LUNG", "LUNGS"}),
+    views=frozenset({"PA", "AP"}),
+    layouts=frozenset({"image", "frames"}),
+)
+
+
+def accepts(arguments: SegmentArguments) -> Accepts:
+    """Lungs by name are outlined on frontal chest radiographs, what is marked on any image; the rest `run` answers."""
+    by_name = not arguments.prompted and "lung" in arguments.structure.lower()
+    return FRONTAL_CHEST if by_name else EVERYTHING
 
 
 def _png(mask: Mask) -> bytes:
@@ -204,4 +221,5 @@ TOOL = Tool(
     arguments=SegmentArguments,
     queue="vision",
     run=run,
+    accepts=accepts,
 )

@@ -43,9 +43,11 @@ def _image(
 @login_required
 @require_safe
 def image(request: HttpRequest, conversation_id: uuid.UUID, image_id: uuid.UUID) -> HttpResponse:
-    """The image pane with another image of the chat."""
+    """The image pane with another image of the chat; without script `?frame=` turns its pages."""
     conversation = get_object_or_404(Conversation.objects.visible_to(request.user), pk=conversation_id)
     row = get_object_or_404(conversation.numbered_images.select_related("image"), image_id=image_id)
-    context = pane.image_pane(conversation, row.image)
+    given = request.GET.get("frame", "")
+    frame = int(given[:9]) if given.isascii() and given.isdigit() else None
+    context = pane.image_pane(conversation, row.image, frame=frame)
     template = "pane_image.html" if request.headers.get("HX-Request") else "evidence_page.html"
     return render(request, f"assistant/{template}", context)

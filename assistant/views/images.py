@@ -16,7 +16,7 @@ from PIL import ImageChops, ImageColor, ImageFilter
 
 from assistant import burned_in, uploads
 from assistant.models import Artifact, Image
-from assistant.pane import MASK_COLOURS, colour_of
+from assistant.viewing import MASK_COLOURS, colour_of
 from assistant.views.answers import go, problem
 from inference.errors import InferenceError, Unavailable
 
@@ -144,11 +144,11 @@ def overlay(request: HttpRequest, artifact_id: uuid.UUID) -> HttpResponse:
     found = get_object_or_404(masks, pk=artifact_id)
     with found.file.open("rb") as file, Picture.open(file, formats=["PNG"]) as picture:
         mask = picture.convert("L").point([0] * 128 + [255] * 128)
-    png = _coloured(mask, MASK_COLOURS[colour_of(found) - 1])
+    png = coloured(mask, MASK_COLOURS[colour_of(found) - 1])
     return HttpResponse(png, content_type="image/png", headers={"Cache-Control": KEPT})
 
 
-def _coloured(mask: Picture.Image, colour: str) -> bytes:
+def coloured(mask: Picture.Image, colour: str) -> bytes:
     """See-through inside, solid at the edge, so that the tissue under the mask stays readable."""
     thick = 2 * max(max(mask.size) // 800, 1) + 1
     edge = ImageChops.difference(mask, mask.filter(ImageFilter.MinFilter(thick)))

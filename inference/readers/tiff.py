@@ -137,7 +137,7 @@ def _stack(source: Path, pages: list[tuple[int, TiffPage]], notes: list[str]) ->
     """(pages, H, W) or (pages, H, W, 3) in the file's own number type; WhiteIsZero as stored."""
     stack: NDArray[Any] | None = None
     by_pillow = any(_needs_pillow(page) for _, page in pages)
-    with Pillow.open(source, formats=["TIFF"]) if by_pillow else nullcontext() as lib:
+    with _pillow(source, pages[0][1]) if by_pillow else nullcontext() as lib:
         for place, (number, page) in enumerate(pages):
             frames = _by_pillow(lib, number, page) if _needs_pillow(page) else _by_tifffile(page)
             if stack is None:
@@ -150,6 +150,13 @@ def _stack(source: Path, pages: list[tuple[int, TiffPage]], notes: list[str]) ->
     elif first.extrasamples:
         notes.append(ALPHA)
     return stack
+
+
+def _pillow(source: Path, page: TiffPage) -> Any:
+    try:
+        return Pillow.open(source, formats=["TIFF"])
+    except Pillow.UnidentifiedImageError as error:
+        raise BadInput(CODEC.format(name=_name(page))) from error
 
 
 def _needs_pillow(page: TiffPage) -> bool:

@@ -26,13 +26,14 @@ if TYPE_CHECKING:
     from inference.decode import Limits
 
 MOST = 300  # frames that are kept
-PATIENCE = 0.6  # share of the allowed time that may pass before the rest of a video is left out
+PATIENCE = 0.5  # share of the allowed time that may pass before the rest of a video is left out
 CODING_NOISE = 6  # grey levels by which the channels of a grey picture differ after lossy coding
 
 NO_VIDEO = "This video cannot be read: it is damaged, incomplete or in a coding that is not read here. Save it as MP4."
 SAMPLED = "{kept} of its {count} frames are shown, at even distances."
 CUT_SHORT = "Only its first {count} frames were read: the video takes too long to decode as a whole."
 ENDS_EARLY = "This video is damaged or incomplete: {count} of its {claimed} frames could be read."
+GROWING = "This GIF is damaged: its pictures are of different sizes. Save it again and send that."
 GREY = "Its colours differ from grey by no more than lossy coding makes, so it is shown in grey."
 
 # FFmpeg must neither reach for other files or hosts, nor try formats that `recognise` does not let through.
@@ -149,9 +150,13 @@ def _count(number: float) -> int:
 
 def _gif(source: Path, limits: Limits, notes: list[str]) -> tuple[Sampler, float | None]:
     durations: list[float] = []
+    Pillow.MAX_IMAGE_PIXELS = None  # opening reads the header only, and our own check has a better sentence
     with Pillow.open(source, formats=["GIF"]) as opened:
         sampler = Sampler(_room(opened.height, opened.width, limits), 0)
+        size = opened.size
         for picture in _pictures(opened):
+            if picture.size != size:  # a later picture may lie outside the first, and makes the canvas grow
+                raise BadInput(GROWING)
             if sampler.count >= limits.frames:
                 raise Exhausted(TOO_MANY_FRAMES.format(frames=f"more than {limits.frames}", limit=limits.frames))
             durations.append(float(opened.info.get("duration") or 0))
@@ -177,14 +182,18 @@ def _pictures(opened: Any) -> Iterator[Any]:
 
 def _grey_if_grey(frames: list[NDArray[np.uint8]], notes: list[str]) -> list[NDArray[np.uint8]]:
     """(H, W) frames when no channel of any differs from green by more than coding noise."""
-    most = max(_colourfulness(frame) for frame in frames)
-    if most > CODING_NOISE:
-        return frames
+    most = 0
+    for frame in frames:
+        most = max(most, _colourfulness(frame))
+        if most > CODING_NOISE:
+            return frames
     if most:
         notes.append(GREY)
     return [frame[..., 1] for frame in frames]
 
 
 def _colourfulness(frame: NDArray[np.uint8]) -> int:
-    green = frame[..., 1].astype(np.int16)
-    return max(int(np.abs(frame[..., channel] - green).max()) for channel in (0, 2))
+    """The largest distance of red or blue from green."""
+    green = frame[..., 1]
+    others = [frame[..., channel] for channel in (0, 2)]
+    return max(int((np.maximum(other, green) - np.minimum(other, green)).max()) for other in others)

@@ -18,10 +18,11 @@ from django.test import Client
 from django.urls import URLPattern, URLResolver, get_resolver, reverse
 
 from assistant import runs, uploads
-from assistant.models import Annotation, ApiToken, Artifact, Conversation, Report, Run
+from assistant.models import Annotation, ApiToken, Artifact, Conversation, Image, Report, Run
 from corpus.documents import shelf
 from corpus.imports import work
 from corpus.models import Import, Note, Paper, PaperFile, SavedSearch
+from tests import phantom
 
 pytestmark = pytest.mark.django_db(transaction=True)
 RADIOGRAPH = Path(data_store.__file__).parent / "data" / "RG1_UNCR.dcm"
@@ -61,11 +62,13 @@ class World:
     private: Paper
     pdf: PaperFile
     imported: Import
+    volume: Image
+    drawn: Annotation
 
     @property
     def annotation(self) -> Annotation:
         """A mask that she drew herself."""
-        return Annotation.objects.get()
+        return Annotation.objects.exclude(pk=self.drawn.pk).get()
 
     @property
     def mask(self) -> Artifact:
@@ -86,6 +89,10 @@ def run(world: World) -> list[Any]:
 
 def mask(world: World) -> list[Any]:
     return [world.mask.pk]
+
+
+def volume(world: World) -> list[Any]:
+    return [world.volume.pk]
 
 
 def report(world: World) -> list[Any]:
@@ -120,6 +127,9 @@ ADDRESSES: dict[str, Address] = {
     "mask-add": own(image, 422, method="POST"),
     "measurement-add": own(image, 422, method="POST"),
     "annotation-delete": own(lambda w: [w.annotation.pk], 204, method="POST"),
+    "image-volume": own(volume),
+    "annotation-nifti": own(lambda w: [w.drawn.pk]),
+    "artifact-nifti": own(mask, 404),  # of a radiograph, which is no volume
     "image-deidentified": own(image),
     "image-measurements": own(lambda w: [*image(w), "csv"]),
     "annotation-saved": own(lambda w: [w.annotation.pk, "png"]),
@@ -228,7 +238,9 @@ def world(alice: User, eager_celery: Any) -> World:
     pdf = shelf.add(paper, alice.pk, SimpleUploadedFile("a.pdf", b"%PDF-1.7"))
     imported = Import.objects.create(owner=alice, name="list.md", state=Import.DONE, line="1 added.")
     default_storage.save(work.repaired_list(imported), ContentFile(b"# A list"))
-    return World(conversation, first, Report.objects.get(), paper, note, private, pdf, imported)
+    volume = phantom.store(alice, phantom.voxels())
+    block = phantom.mark(volume, phantom.block())
+    return World(conversation, first, Report.objects.get(), paper, note, private, pdf, imported, volume, block)
 
 
 def asked(world: World, name: str, user: User | None) -> int:

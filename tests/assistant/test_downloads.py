@@ -111,7 +111,12 @@ def test_a_mask_of_a_volume_goes_back_to_the_files_own_grid(alice: User, client_
 
 def test_measurements_are_saved_as_csv_and_json_and_no_cell_is_a_formula(alice: User, client_of: Any) -> None:
     image = uploaded(alice, files.PYDICOM_IMAGES / "CT_small.dcm")
-    data = {"type": "length", "points": [[1, 2], [4, 6]], "frame": 0, "values": {"length_mm": 3.25}}
+    data = {
+        "type": "length",
+        "points": [[1, 2], [4, 6]],
+        "frame": 0,
+        "values": [{"name": "length", "value": 3.25, "unit": "mm"}],
+    }
     given = {"kind": Annotation.MEASUREMENT, "author": Annotation.PERSON, "data": data}
     Annotation.add(image, label="=1+1", **given)
     client = client_of(alice)

@@ -254,23 +254,23 @@ def test_a_length_is_measured_by_the_server(client: Client, film: Image) -> None
     response = measured(client, film, type="length", points=[[4, 4], [16, 10]], frame=0, label="nodule")
     assert response.status_code == 201, response.content
     layer = response.json()
-    assert layer["values"] == {"length_mm": pytest.approx(np.hypot(12 * 0.25, 6 * 0.5))}
+    assert layer["values"] == [{"name": "length", "value": np.hypot(12 * 0.25, 6 * 0.5), "unit": "mm"}]
     assert (layer["type"], layer["points"], layer["label"]) == ("length", [[4, 4], [16, 10]], "nodule")
 
 
 def test_an_ellipse_has_the_values_of_the_file(client: Client, volume: Image) -> None:
     layer = measured(client, volume, type="ellipse", points=[[0, 0], [6, 5]], frame=3).json()
     greys = np.load(io.BytesIO(volume.pixels.open("rb").read()))[3]
-    assert layer["values"]["max"] <= greys.max()
-    assert layer["values"]["area_mm2"] == pytest.approx(np.pi / 4 * 12 * 15)
-    assert (layer["values"]["n"], layer["frame"]) == (26, 3)  # 6 x 5 pixels without the four corners
-    assert layer["values"]["mean"] == pytest.approx(greys.mean())  # the corners lie evenly around the middle
+    values = {value["name"]: value["value"] for value in layer["values"]}
+    assert values["area"] == pytest.approx(np.pi / 4 * 12 * 15)
+    assert (values["n"], layer["frame"]) == (26, 3)  # 6 x 5 pixels without the four corners
+    assert values["mean"] == pytest.approx(greys.mean())  # the corners lie evenly around the middle
 
 
 def test_greys_of_an_inverted_film_are_not_reported(client: Client, alice: User) -> None:
     radiograph = stored(alice, files.CHEST.read_bytes())
     layer = measured(client, radiograph, type="ellipse", points=[[100, 100], [300, 300]], frame=0).json()
-    assert list(layer["values"]) == ["area_px2"]
+    assert [(value["name"], value["unit"]) for value in layer["values"]] == [("area", "px2")]
     assert any("inverted" in note for note in layer["notes"])
 
 

@@ -150,7 +150,7 @@ def test_rename(client, conversation):
 
 def test_delete_takes_the_chat_and_its_images_with_it(client, conversation, radiograph):
     conversation.add(Message.USER, "Look", [radiograph])
-    path = radiograph.original.path
+    path = radiograph.cleaned.path
     client.post(reverse("chat-delete", args=[conversation.pk]))
     assert not Conversation.objects.exists()
     assert not Path(path).exists()
@@ -211,11 +211,14 @@ def test_a_preview_comes_in_small_for_a_first_look(client, radiograph):
     assert Picture.open(io.BytesIO(client.get(url, {"w": "7777"}).content)).width == radiograph.width
 
 
-def test_the_original_is_saved_and_never_shown(client, radiograph):
-    response = client.get(reverse("image-original", args=[radiograph.pk]))
-    assert response["Content-Disposition"] == f'attachment; filename="image-{radiograph.pk.hex[:8]}.dcm"'
+def test_a_clean_copy_is_saved_and_never_shown(client, radiograph):
+    refused = client.get(reverse("image-original", args=[radiograph.pk]))
+    assert refused.status_code == 410
+    assert "Save the clean copy instead" in refused.content.decode()
+    response = client.get(reverse("image-deidentified", args=[radiograph.pk]))
+    assert response["Content-Disposition"] == f'attachment; filename="image-{radiograph.pk.hex[:8]}-clean.dcm"'
     assert response["X-Content-Type-Options"] == "nosniff"
-    assert response.content == RADIOGRAPH.read_bytes()
+    assert response.content == radiograph.cleaned.open("rb").read()
 
 
 def test_a_source_chip_opens_the_passage_with_the_quote_marked(client, conversation):

@@ -89,7 +89,10 @@ def test_a_box_becomes_a_question_a_call_and_an_answer(
     mask = Artifact.objects.get()
     assert (mask.label, mask.data["frame"]) == ("nodule", 0)
     assert mask.data["area_cm2"] == pytest.approx(np.pi * 7.5**2 / 100, rel=0.1)
-    assert f"The nodule was outlined on img1 from {said.partition(': ')[2]}: {mask.data['area_cm2']:.2g} cm2" in run.answer.text
+    assert (
+        f"The nodule was outlined on img1 from {said.partition(': ')[2]}: {mask.data['area_cm2']:.2g} cm2"
+        in run.answer.text
+    )
     assert "not a trained model" in run.answer.text
     assert run.answer.references[0]["artifact_id"] == str(mask.pk)
     # What is on the screen is what was made: the step, the words, the chip.

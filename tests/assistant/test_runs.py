@@ -207,7 +207,7 @@ def test_an_image_of_another_conversation_cannot_be_named(conversation, radiogra
 def test_deleting_a_conversation_deletes_its_images_and_files(conversation, radiograph, eager_celery):
     run = runs.ask(conversation, "Segment the lungs", [radiograph])
     paths = [Path(a.file.path) for a in run.tool_calls.get().artifacts.all()]
-    paths += [Path(radiograph.original.path), Path(radiograph.preview.path), Path(radiograph.pixels.path)]
+    paths += [Path(radiograph.cleaned.path), Path(radiograph.preview.path), Path(radiograph.pixels.path)]
     assert all(path.exists() for path in paths)
     conversation.refresh_from_db()
     conversation.delete_with_files()

@@ -7,6 +7,7 @@ import sys
 import xml.etree.ElementTree as Tree
 from io import BytesIO
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import openslide
@@ -69,14 +70,13 @@ def test_the_label_and_the_macro_picture_are_never_shown(tmp_path: Path) -> None
     pixels = files.tissue(1500, 1000)
     with tifffile.TiffWriter(buffer) as file:
         described = files.APERIO.format(width=1500, height=1000)
-        options = {"photometric": "rgb", "metadata": None}
+        options: dict[str, Any] = {"photometric": "rgb", "metadata": None}
         file.write(pixels, tile=(256, 256), description=described, **options)
         file.write(pixels[::4, ::4], rowsperstrip=16, description=described, **options)
         label = np.zeros((80, 90, 3), np.uint8)
-        for name in ("label", "macro"):
-            file.write(
-                label, rowsperstrip=16, description=f"Aperio Image Library\r\n{name} 90x80", subfiletype=1, **options
-            )
+        for name, kind in (("label", 1), ("macro", 9)):
+            said = f"Aperio Image Library\r\n{name} 90x80"
+            file.write(label, rowsperstrip=16, description=said, subfiletype=kind, **options)
     (tmp_path / "a.svs").write_bytes(buffer.getvalue())
     assert {"label", "macro"} <= set(openslide.OpenSlide(tmp_path / "a.svs").associated_images)
     decoded = decode(tmp_path / "a.svs", tmp_path / "out", TIGHT)

@@ -13,7 +13,7 @@ from PIL import Image as Pillow
 
 from inference.decode import Limits, decode, load
 from inference.errors import BadInput, Exhausted
-from inference.readers.video import Sampler
+from inference.readers.video import Sampler, read
 from inference.types import Decoded
 from tests.inference import files
 
@@ -117,16 +117,16 @@ def test_a_video_that_ends_early_says_how_much_could_be_read(tmp_path: Path) -> 
 
 
 def test_a_video_that_takes_too_long_is_cut_short_and_says_so(tmp_path: Path) -> None:
-    rng = np.random.default_rng(0)
-    noise = rng.integers(0, 255, (1, 720, 1280, 3), dtype=np.uint8).repeat(150, 0)
-    decoded, _ = shown(tmp_path, files.video_bytes(noise, "a.avi", "MJPG"), Limits(wall_s=1.5, cpu_s=2))
-    assert decoded.frames < 150
-    assert "Only its first" in " ".join(decoded.notes)
+    """The reader itself, with hardly any time: in the child, the same limit would end the process soon after."""
+    (tmp_path / "a").write_bytes(files.sample_video())
+    decoded = read([tmp_path / "a"], tmp_path, Limits(wall_s=1e-6))
+    assert decoded.frames == 1
+    assert "Only its first 1 frames were read: the video takes too long to decode as a whole." in decoded.notes
 
 
 def with_avi_header(**values: int) -> bytes:
     """A good AVI whose headers claim something else (avih: frames at 48 and size at 64 and 68)."""
-    data = bytearray(files.sample_avi())
+    data = bytearray(files.video_bytes(files.clip(), "a.avi", "FFV1"))  # its size stands in the container alone
     for name, value in values.items():
         struct.pack_into("<I", data, {"frames": 48, "width": 64, "height": 68}[name], value)
         stream = data.index(b"strh") + 8
@@ -141,7 +141,7 @@ def with_avi_header(**values: int) -> bytes:
     ("content", "kind", "said"),
     [
         (with_avi_header(frames=4_000_000), Exhausted, "claims 4000000 frames; at most 20000"),
-        (with_avi_header(width=60_000, height=60_000), (BadInput, Exhausted), ""),
+        (with_avi_header(width=12_000, height=12_000), Exhausted, "claims 12000 x 12000 pixels; at most 64"),
         (b"RIFF\0\0\0\0AVI ", BadInput, "This video cannot be read"),
         (b"\0\0\0\x18ftypmp42" + bytes(200), BadInput, "This video cannot be read"),
         (b"\x1aE\xdf\xa3" + bytes(200), BadInput, "This video cannot be read"),
