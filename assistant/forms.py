@@ -9,6 +9,7 @@ from django.contrib.auth.models import AnonymousUser, User
 from django.http import QueryDict
 
 from assistant.models import Image
+from inference.types import Gate
 
 
 class MessageForm(forms.Form):
@@ -50,6 +51,68 @@ class TitleForm(forms.Form):
     @property
     def line(self) -> str:
         return " ".join(str(error) for errors in self.errors.values() for error in errors)
+
+
+MODALITIES = (
+    ("", "Not known"),
+    ("DX", "Radiograph (X-ray)"),
+    ("MG", "Mammogram"),
+    ("CT", "CT"),
+    ("MR", "MR"),
+    ("US", "Ultrasound"),
+    ("NM", "Scintigram"),
+    ("PT", "PET"),
+    ("XA", "Angiogram"),
+    ("OP", "Fundus photograph"),
+    ("OPT", "Optical coherence tomogram"),
+    ("DMS", "Dermoscopy photograph"),
+    ("XC", "Other photograph of a patient"),
+    ("ES", "Endoscopy"),
+    ("SM", "Slide under a microscope"),
+    ("DOC", "Document"),
+    ("OT", "Not a medical image"),
+)
+BODY_PARTS = (
+    ("", "Not known"),
+    *(
+        (part, part.capitalize())
+        for part in (
+            *("HEAD", "NECK", "CHEST", "HEART", "BREAST", "ABDOMEN", "LIVER", "KIDNEY", "PELVIS", "PROSTATE", "SPINE"),
+            *("SHOULDER", "ELBOW", "HAND", "HIP", "KNEE", "FOOT", "EXTREMITY", "EYE", "SKIN"),
+        )
+    ),
+)
+VIEWS = (
+    ("", "Not known"),
+    ("PA", "Frontal, back to front (PA)"),
+    ("AP", "Frontal, front to back (AP)"),
+    ("LL", "Lateral"),
+    ("CC", "Craniocaudal (CC)"),
+    ("MLO", "Mediolateral oblique (MLO)"),
+)
+
+
+RADIOGRAPHS = {"CR": "DX", "RG": "DX"}
+LATERAL = {"LATERAL": "LL", "RL": "LL"}
+
+
+class KindForm(forms.Form):
+    """What its owner says an image is, in DICOM's codes. `kind` is what is known so far: what a header said can be
+    kept, listed here or not."""
+
+    modality = forms.ChoiceField(label="Kind of image", choices=MODALITIES, required=False)
+    body_part = forms.ChoiceField(choices=BODY_PARTS, required=False)
+    view = forms.ChoiceField(choices=VIEWS, required=False)
+
+    def __init__(self, kind: Gate, data: QueryDict | None = None, **more: Any) -> None:
+        known = {"modality": RADIOGRAPHS.get(kind.modality, kind.modality), "body_part": kind.body_part}
+        known["view"] = LATERAL.get(kind.view, kind.view)
+        super().__init__(data, initial=known, **more)
+        for name, value in known.items():
+            field = self.fields[name]
+            assert isinstance(field, forms.ChoiceField)
+            if value not in dict(field.choices):
+                field.choices = [*field.choices, (value, value.capitalize())]
 
 
 def own_images(user: User | AnonymousUser, ids: list[str]) -> list[Image]:

@@ -4,7 +4,7 @@ import uuid
 from typing import Any
 
 from assistant import viewing
-from assistant.models import Annotation, Artifact, Conversation, Image, Message, ToolCall
+from assistant.models import Annotation, Artifact, Conversation, ConversationImage, Image, Message, ToolCall
 from corpus.models import Passage
 
 
@@ -28,8 +28,21 @@ def image_pane(
         "lit": lit,
         "edges": viewing.edges(image) if image else None,
         "version": viewing.version(image) if image else "",
+        "priors": _priors(image, rows) if image else None,
         "frame": _frame(image, frame) if image else None,
     }
+
+
+PRIORS_OFFERED = 50
+
+
+def _priors(image: Image, rows: list[ConversationImage]) -> dict[str, list[Image]]:
+    """What this image can be put beside: linked priors, the chat's other images, and the owner's other studies."""
+    linked = list(Image.objects.filter(study__in=image.study.priors.all(), owner=image.owner_id))
+    known = {image.pk, *(prior.pk for prior in linked)}
+    here = [row.image for row in rows if row.image_id not in known]
+    others = Image.objects.filter(owner=image.owner_id).exclude(study=image.study_id).exclude(pk__in=known)
+    return {"linked": linked, "here": here, "others": list(others[:PRIORS_OFFERED])}
 
 
 def _frame(image: Image, asked: int | None) -> dict[str, Any] | None:

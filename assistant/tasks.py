@@ -72,6 +72,13 @@ def forget_checkpoint(run_id: str) -> None:
 
 # A step ends by itself after a minute. One that hangs on a file from outside is killed with its child, and the sweep
 # gives the import up when that happens twice at the same record.
+@shared_task(name="assistant.judge_image", time_limit=120)
+def judge_image(image_id: str) -> None:
+    from assistant import kinds
+
+    kinds.judge(image_id)
+
+
 @shared_task(name="assistant.import_literature", time_limit=1800)
 def import_literature(import_id: str) -> None:
     from assistant import imports

@@ -23,7 +23,7 @@ from django.db import transaction
 from django.db.models import Sum
 from django.utils.crypto import salted_hmac
 
-from assistant import burned_in
+from assistant import burned_in, kinds
 from assistant.models import Annotation, Image, Study
 from inference.decode import PIXELS, PREVIEW, Limits, decode
 from inference.errors import BadInput, InferenceError, Unavailable
@@ -253,6 +253,7 @@ def _save(user: User, series: Series, out: Path, decoded: Decoded, name: str = "
         image.save()
     if image.held:
         burned_in.enqueue(image)
+    kinds.ask_model(image)
     return image
 
 

@@ -9,8 +9,9 @@ from django.conf import settings
 from django.utils import timezone
 from django.utils.safestring import SafeString
 
-from assistant import markdown, marks
-from assistant.models import Annotation, Conversation, Message
+from assistant import kinds, markdown, marks
+from assistant.forms import KindForm
+from assistant.models import Annotation, Conversation, Image, Message
 
 register = template.Library()
 
@@ -80,6 +81,16 @@ def in_words(value: Any) -> str:
         shown = {name: f"{item:g}" if isinstance(item, float) else item for name, item in value.items()}
         return " ".join(f"{name} {item}" for name, item in shown.items())
     return ", ".join(map(in_words, value)) if isinstance(value, list) else str(value)
+
+
+@register.filter
+def kind_line(image: Image) -> str:
+    return kinds.line(image)
+
+
+@register.filter
+def kind_form(image: Image) -> KindForm:
+    return KindForm(image.kind_of(), auto_id=f"kind-{image.pk}-%s")
 
 
 @register.filter

@@ -14,7 +14,8 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 from PIL import Image as Picture
 from PIL import ImageChops, ImageColor, ImageFilter
 
-from assistant import burned_in, uploads
+from assistant import burned_in, kinds, uploads
+from assistant.forms import KindForm
 from assistant.models import Artifact, Image
 from assistant.viewing import MASK_COLOURS, colour_of
 from assistant.views.answers import go, problem
@@ -109,6 +110,23 @@ def text(request: HttpRequest, image_id: uuid.UUID) -> HttpResponse:
         back = request.POST.get("next", "")
         return go(request, back if url_has_allowed_host_and_scheme(back, None) else reverse("home"))
     return render(request, "assistant/image_text.html", {"image": image})
+
+
+@login_required
+@require_http_methods(["GET", "HEAD", "POST"])
+def kind(request: HttpRequest, image_id: uuid.UUID) -> HttpResponse:
+    """What the image is and how that is known; POST `modality`, `body_part` and `view` corrects it, `do=forget` goes
+    back to what the gate decided. htmx gets the lines anew."""
+    image = get_object_or_404(Image.objects.visible_to(request.user), pk=image_id)
+    if request.method == "POST":
+        form = KindForm(image.kind_of(), request.POST)
+        if not form.is_valid():
+            return problem(request, 422, "Choose the kind of image, the body part and the view from the lists.")
+        kinds.correct(image, {} if request.POST.get("do") == "forget" else form.cleaned_data)
+        if not request.headers.get("HX-Request"):
+            back = request.POST.get("next", "")
+            return go(request, back if url_has_allowed_host_and_scheme(back, None) else reverse("home"))
+    return render(request, "assistant/image_kind.html", {"image": image, "next": request.POST.get("next", "")})
 
 
 @login_required
