@@ -143,6 +143,8 @@ def sizes(image: Image, counts: dict[int, int]) -> dict[str, Any]:
     total = sum(counts.values())
     found: dict[str, Any] = {"pixels": total, "frames": sorted(counts)}
     spacing, facts = image.facts.spacing, image.facts
+    if len(counts) == 1 and image.frames > 1:
+        found["frame"] = next(iter(counts))
     if spacing and len(counts) == 1:
         found["area_cm2"] = total * spacing.pixel_area_cm2
     if facts.layout == "volume" and facts.affine is not None:

@@ -126,7 +126,7 @@ ADDRESSES: dict[str, Address] = {
     "image-preview": own(image),
     "image-kind": own(image),
     "image-text": own(image),
-    "image-original": own(image),
+    "image-original": own(image, 410),  # it was de-identified, and only the clean copy kept
     "mask-add": own(image, 422, method="POST"),
     "measurement-add": own(image, 422, method="POST"),
     "annotation-delete": own(lambda w: [w.annotation.pk], 204, method="POST"),

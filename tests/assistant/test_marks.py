@@ -75,8 +75,8 @@ def draw(client: Client, image: Image, content: bytes, **fields: Any) -> Any:
 
 
 def refusal(response: Any, status: int = 422) -> str:
-    line = text_of(response)
-    assert response.status_code == status, line
+    assert response.status_code == status, text_of(response)
+    line: str = response.json()["detail"]
     assert line
     assert "\n" not in line
     return line
@@ -94,6 +94,7 @@ def test_a_drawn_mask_is_kept_pixel_for_pixel_as_a_layer(client: Client, film: I
     layer = response.json()
     assert (layer["id"], layer["ref"], layer["label"]) == (str(kept.pk), "img1.1", "left lung")
     assert (layer["kind"], layer["author"], layer["version"], layer["corrects"]) == ("mask", "person", 1, None)
+    assert layer["overlay"] == reverse("annotation-overlay", args=[kept.pk])
     assert layer["area_cm2"] == pytest.approx(6 * 30 * 0.5 * 0.25 / 100)
     assert layer["downloads"]["png"] == reverse("annotation-saved", args=[kept.pk, "png"])
 
@@ -113,7 +114,7 @@ def test_a_mask_of_one_slice_leaves_the_others_of_the_volume_empty(client: Clien
     assert kept.mask().shape == (volume.frames, volume.height, volume.width)
     assert np.array_equal(kept.mask()[2], mask)
     assert np.flatnonzero(kept.mask().any(axis=(1, 2))).tolist() == [2]
-    assert response.json()["frames"] == [2]
+    assert (response.json()["frames"], response.json()["frame"]) == ([2], 2)
     assert kept.data["volume_cm3"] == pytest.approx(8 * 2 * 3 * 5 / 1000)
 
 
@@ -359,7 +360,9 @@ def test_the_chip_of_a_drawn_mask_opens_the_image(
     page = text_of(client.get(reverse("chat", args=[chat.pk])))
     assert 'aria-label="Mask img1.1: left lung"' in page
     address = reverse("evidence", args=[run.answer_id, 1])
-    assert 'id="pane-image"' in text_of(client.get(address, headers=HTMX))
+    opened = text_of(client.get(address, headers=HTMX))
+    assert 'id="pane-image"' in opened
+    assert f'class="layer lit" data-artifact="{Annotation.objects.get().pk}"' in opened
     assert "drawn by the user" in text_of(client.get(address))
     Annotation.objects.all().delete()
     assert "deleted since" in text_of(client.get(address))

@@ -18,6 +18,7 @@ from langchain_core.messages import AIMessage, ToolMessage
 from assistant import marks, runs, uploads
 from assistant.history import history
 from assistant.models import Artifact, Conversation, Image, Message, Run, ToolCall
+from assistant.templatetags.lightbox import arguments_line
 from tests.assistant.pages import HTMX, text_of
 from tests.inference import files
 
@@ -98,7 +99,9 @@ def test_a_box_becomes_a_question_a_call_and_an_answer(
     # What is on the screen is what was made: the step, the words, the chip.
     page = text_of(client.get(reverse("chat", args=[chat.pk])))
     assert said in page
-    assert "2 points" in page
+    assert "nodule on img1" in page
+    assert arguments_line(call.arguments) == "img1, x0 30 y0 20 x1 70 y1 60, 2 points, nodule"
+    assert response.json()["location"] == reverse("chat", args=[chat.pk])
     assert run.transcript().text == run.answer.text
 
 
@@ -279,8 +282,8 @@ def test_marks_that_do_not_fit_are_refused_in_one_line_and_leave_nothing(
     client: Client, chat: Conversation, film: Image, what: str
 ) -> None:
     response = prompt(client, chat, film, **BAD[what])
-    line = text_of(response)
-    assert response.status_code == 422, line
+    assert response.status_code == 422, text_of(response)
+    line = response.json()["detail"]
     assert line
     assert "\n" not in line
     assert not Run.objects.exists()
