@@ -198,6 +198,8 @@ ADDRESSES: dict[str, Address] = {
     "api:openapi-json": Address(),
     "api:create_image": Address(statuses=(401, 422, 422, 422), method="POST", token=True),
     "api:create_series": Address(statuses=(401, 422, 422, 422), method="POST", token=True),
+    "api:read_image": api(image),
+    "api:read_annotation": api(lambda w: [w.annotation.pk]),
     "api:create_conversation": Address(statuses=(401, 201, 201, 201), method="POST", token=True),
     "api:create_message": api(chat, 202, method="POST", data={"text": "hello"}),
     "api:read_run": api(run),
