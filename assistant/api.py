@@ -17,9 +17,9 @@ from ninja.files import UploadedFile
 from ninja.security import HttpBearer
 from pydantic import Field
 
-from assistant import follow, runs, uploads
+from assistant import follow, marks, mask_files, runs, uploads
 from assistant.evidence import numbered
-from assistant.models import ApiToken, Artifact, Conversation, Image, Run, ToolCall
+from assistant.models import Annotation, ApiToken, Artifact, Conversation, Image, Run, ToolCall
 from assistant.models.access import digest
 from corpus import catalogue
 from inference.errors import InferenceError, Unavailable
@@ -104,6 +104,67 @@ def create_image(request: HttpRequest, file: File[UploadedFile]) -> Status[Image
     return Status(201, uploads.store(user_of(request), file))
 
 
+class MarkOut(Schema):
+    """A mask, box or measurement on an image. `url` gives a mask as PNG (`?frame=`), others as JSON."""
+
+    id: uuid.UUID
+    number: int
+    kind: str
+    label: str
+    author: str
+    version: int
+    corrects: uuid.UUID | None
+    corrects_artifact: uuid.UUID | None
+    data: dict[str, Any]
+    url: str
+
+
+class ImageFactsOut(ImageOut):
+    """`unit` is that of the pixel values; `notes` are sentences that a user must see."""
+
+    layout: str
+    unit: str
+    notes: list[str]
+    annotations: list[MarkOut]
+
+
+def _mark(mark: Annotation) -> MarkOut:
+    return MarkOut(
+        id=mark.pk,
+        number=mark.number,
+        kind=mark.kind,
+        label=mark.label,
+        author=mark.author,
+        version=mark.version,
+        corrects=mark.corrects_id,
+        corrects_artifact=mark.corrects_artifact_id,
+        data=mark.data,
+        url=f"/api/annotations/{mark.pk}",
+    )
+
+
+@api.get("/images/{uuid:image_id}", response=ImageFactsOut, summary="What is known of an image, and what lies on it")
+def read_image(request: HttpRequest, image_id: uuid.UUID) -> ImageFactsOut:
+    image = get_object_or_404(Image.objects.visible_to(user_of(request)), pk=image_id)
+    return ImageFactsOut(
+        **ImageOut.from_orm(image).dict(),
+        layout=image.layout,
+        unit=image.facts.unit,
+        notes=list(image.facts.notes),
+        annotations=[_mark(mark) for mark in image.annotations.all()],
+    )
+
+
+@api.get(
+    "/annotations/{uuid:annotation_id}", summary="A drawn mask as PNG (8-bit, 0 and 255), or a measurement as JSON"
+)
+def read_annotation(request: HttpRequest, annotation_id: uuid.UUID, frame: int = 0) -> HttpResponse:
+    mark = get_object_or_404(Annotation.objects.visible_to(user_of(request)), pk=annotation_id)
+    if mark.kind != Annotation.MASK or not mark.file:
+        return JsonResponse(_mark(mark).dict())
+    return HttpResponse(marks.as_png(mask_files.frame(mark.file, frame)), content_type="image/png")
+
+
 class RefusedOut(Schema):
     name: str
     reason: str
@@ -164,7 +225,8 @@ class CitationOut(Schema):
 
 
 class EvidenceOut(Schema):
-    """What number `n` of the text opens. `kind`: passage, mask, table, passages, report, call, or missing."""
+    """What number `n` of the text opens. `kind`: passage, mask, measurement, table, passages, report,
+    call, or missing."""
 
     n: int
     ref: str
@@ -173,6 +235,7 @@ class EvidenceOut(Schema):
     label: str = ""
     tool_call_id: uuid.UUID | None = None
     artifact_id: uuid.UUID | None = None
+    annotation_id: uuid.UUID | None = None
     passage_id: int | None = None
     reason: str = ""
 

@@ -18,7 +18,7 @@ from markdown_it.token import Token
 from markdown_it.utils import EnvType, OptionsDict
 
 from assistant.claims import MARKER, sentences
-from assistant.viewing import colour_at
+from assistant.viewing import ANNOTATIONS_BEGIN, colour_at
 
 # The last thing that a stream has sent may be half a marker.
 HALF_MARKER = re.compile(r"\[(\[((?:[pc]|img?|i)[\d.]*\]?)?)?$")
@@ -148,7 +148,7 @@ def _reference(references: Sequence[dict[str, Any]] | None, i: int, ref: str) ->
 
 
 def _chip(ref: str, reference: dict[str, Any] | None, message_id: object) -> str:
-    number = int(ref.partition(".")[2] or 1)
+    number = int(ref.partition(".")[2] or 1) + (ANNOTATIONS_BEGIN if ref.startswith("img") else 0)
     context = {"ref": ref, "reference": reference, "message_id": message_id, "colour": colour_at(number)}
     return render_to_string("assistant/chip.html", context).strip()
 

@@ -71,6 +71,13 @@ def read_png(data: bytes, image: Image) -> Mask:
     return np.where(inside, 255, 0).astype(np.uint8)
 
 
+def as_png(mask: Mask) -> bytes:
+    """An 8-bit grey PNG."""
+    out = io.BytesIO()
+    Picture.fromarray(mask).save(out, "PNG")
+    return out.getvalue()
+
+
 def add_mask(
     image: Image,
     png: bytes,
@@ -93,7 +100,7 @@ def add_mask(
         before = corrects or artifact
         return Annotation.add(
             image,
-            packed=packed,
+            packed,
             kind=Annotation.MASK,
             author=Annotation.PERSON,
             label=clean_label(label) or (before.label if before else REGION),
@@ -143,6 +150,8 @@ def sizes(image: Image, counts: dict[int, int]) -> dict[str, Any]:
     total = sum(counts.values())
     found: dict[str, Any] = {"pixels": total, "frames": sorted(counts)}
     spacing, facts = image.facts.spacing, image.facts
+    if len(counts) == 1 and image.frames > 1:
+        found["frame"] = next(iter(counts))
     if spacing and len(counts) == 1:
         found["area_cm2"] = total * spacing.pixel_area_cm2
     if facts.layout == "volume" and facts.affine is not None:
@@ -274,13 +283,22 @@ def name_in(conversation: Conversation | None, image: Image) -> str:
 
 
 def layer(mark: Annotation, conversation: Conversation | None = None) -> dict[str, Any]:
-    """An annotation as docs/viewer.md describes layers, with what only its maker needs: its words and its end."""
-    name = name_in(conversation, mark.image)
-    return viewing.of_annotation(mark, name).as_dict() | {
+    """An annotation as docs/viewer.md describes layers, with what its maker needs: words, end, files."""
+    made = viewing.of_annotation(mark, name_in(conversation, mark.image)).as_dict()
+    return made | {
         "frames": mark.data.get("frames"),
         "text": values_words(mark.data.get("values") or []),
-        "delete": reverse("annotation-delete", args=[mark.pk]) if mark.author == Annotation.PERSON else None,
+        "delete": reverse("annotation-delete", args=[mark.pk]),
+        "downloads": downloads(mark) if mark.kind == Annotation.MASK else None,
     }
+
+
+def downloads(mark: Annotation) -> dict[str, str | None]:
+    """Addresses by format; None where the image's file can have no such mask."""
+    facts = mark.image.facts
+    can = {"png": True, "nifti": facts.affine is not None, "dicom": facts.kind == "dicom"}
+    forms = {"png": "png", "nifti": "nii.gz", "dicom": "dcm"}
+    return {name: reverse("annotation-saved", args=[mark.pk, forms[name]]) if can[name] else None for name in forms}
 
 
 def of_this_image(image: Image) -> Q:

@@ -15,17 +15,17 @@ from contextlib import closing
 from typing import Any
 
 from django.conf import settings
-from django.core.files.base import ContentFile
 from django.db import IntegrityError, transaction
 from django.db.models import Max
 from django.utils import timezone
 
 from assistant import events, tasks, tools
 from assistant.chat_setting import ChatSetting
-from assistant.evidence import references, resolve
+from assistant.evidence import references
 from assistant.heartbeat import Heartbeat
-from assistant.models import Artifact, Conversation, Image, Message, Report, Run, Superseded, ToolCall
+from assistant.models import Conversation, Image, Message, Run, Superseded, ToolCall
 from assistant.models.runs import lease
+from assistant.results import keep_artifacts
 from assistant.support import support
 
 log = logging.getLogger("lightbox.runs")
@@ -331,7 +331,7 @@ def _finish(call: ToolCall, outcome: tools.Outcome) -> None:
         if not written:
             return
         if run.is_active:
-            _keep_artifacts(call, run, outcome)
+            keep_artifacts(call, run, outcome)
             run.append(events.ToolFinished(call.number, state, outcome.summary, call.seconds or 0.0))
         resumed = _resume(run)
     if resumed:
@@ -343,37 +343,6 @@ def _resume(run: Run) -> bool:
         return False
     waiting = Run.objects.filter(pk=run.pk, state=Run.WAITING)
     return bool(waiting.update(state=Run.QUEUED, lease_until=lease(RETRY_ENQUEUE)))
-
-
-def _keep_artifacts(call: ToolCall, run: Run, outcome: tools.Outcome) -> None:
-    for number, new in enumerate(outcome.artifacts, 1):
-        artifact = Artifact(
-            tool_call=call, image=new.image, number=number, kind=new.kind, label=new.label[:120], data=new.data
-        )
-        if new.png is not None:
-            artifact.file.save(f"{new.kind}.png", ContentFile(new.png), save=False)
-        artifact.save(force_insert=True)
-        if new.kind == Artifact.REPORT:
-            _keep_report(call, run, artifact)
-
-
-def _keep_report(call: ToolCall, run: Run, artifact: Artifact) -> None:
-    sentences = [sentence for section in artifact.data["sections"] for sentence in section["sentences"]]
-    pairs = [(ref, sentence["text"]) for sentence in sentences for ref in sentence["refs"]]
-    found = resolve(pairs, run.conversation)
-    numbers = iter(reference["n"] for reference in found)
-    for sentence in sentences:
-        sentence["numbers"] = [next(numbers) for _ in sentence["refs"]]
-    report = Report.objects.create(
-        owner_id=run.conversation.owner_id,
-        conversation=run.conversation,
-        tool_call=call,
-        title=artifact.data["title"],
-        sections=artifact.data["sections"],
-        references=list({reference["n"]: reference for reference in found}.values()),
-    )
-    artifact.data = {"report_id": str(report.pk), "title": report.title}
-    artifact.save(update_fields=["data"])
 
 
 def sweep() -> None:

@@ -14,6 +14,7 @@ from inference.tiles import OVERLAP, TILE, Geometry
 
 # Okabe and Ito (2008), without black, and without the bluish green that stands too near to the page's accent.
 MASK_COLOURS = ("#e69f00", "#56b4e9", "#f0e442", "#cc79a7", "#d55e00", "#0072b2")
+ANNOTATIONS_BEGIN = 3  # their colours begin half-way round: a correction differs from what it corrects
 OPPOSITE = {"L": "R", "R": "L", "A": "P", "P": "A", "H": "F", "F": "H"}
 UNITS = {"deg": "°", "mm2": "mm²", "px2": "px²"}
 AXES = ("RL", "AP", "HF")  # towards which each axis of R-A-S+ millimetres grows, and away from it
@@ -21,7 +22,7 @@ AXES = ("RL", "AP", "HF")  # towards which each axis of R-A-S+ millimetres grows
 
 def colour_of(found: Artifact | Annotation) -> int:
     """1 to 6: its place in MASK_COLOURS, and the number of its CSS class. Annotations begin half-way round."""
-    return colour_at(found.number if isinstance(found, Artifact) else found.number + 3)
+    return colour_at(found.number if isinstance(found, Artifact) else found.number + ANNOTATIONS_BEGIN)
 
 
 def colour_at(number: int) -> int:

@@ -61,21 +61,19 @@ class Annotation(models.Model):
         return f"{self.label} ({self.kind})"
 
     @classmethod
-    def add(
-        cls, image: Image, mask: NDArray[np.uint8] | None = None, packed: IO[bytes] | None = None, **fields: Any
-    ) -> "Annotation":
-        """A new row under the next number of its image, with its mask's file: from an array, or packed already
-        (`assistant.mask_files.write`)."""
+    def add(cls, image: Image, mask: NDArray[np.uint8] | IO[bytes] | None = None, **fields: Any) -> "Annotation":
+        """A new row under the next number of its image, with its mask's file: of an array, or written already by
+        `assistant.mask_files`."""
         with transaction.atomic():
             Image.objects.select_for_update(no_key=True).get(pk=image.pk)  # two at once would take the same number
             last = cls.objects.filter(image=image).aggregate(last=Max("number"))["last"] or 0
             made = cls(image=image, number=last + 1, **fields)
-            if mask is not None:
+            if isinstance(mask, np.ndarray):
                 out = io.BytesIO()
                 np.savez_compressed(out, mask=mask)
                 made.file.save("mask.npz", ContentFile(out.getvalue()), save=False)
-            elif packed is not None:
-                made.file.save("mask.npz", File(packed), save=False)
+            elif mask is not None:
+                made.file.save("mask.npz", File(mask), save=False)
             made.save(force_insert=True)
         return made
 

@@ -9,7 +9,7 @@ from django.shortcuts import get_object_or_404, render
 from django.views.decorators.http import require_safe
 
 from assistant import pane
-from assistant.models import Annotation, Artifact, Conversation, Image, Message
+from assistant.models import Annotation, Artifact, Conversation, Message
 
 
 @login_required
@@ -23,18 +23,16 @@ def evidence(request: HttpRequest, message_id: uuid.UUID, n: int) -> HttpRespons
         raise Http404("The answer has no evidence of this number.") from error
     artifact = context["evidence"].get("artifact")
     if (mark := context["evidence"].get("annotation")) is not None:
-        return _image(request, message, context, mark.image, mark)
+        return _image(request, message, context, mark)
     if context["opened"]["kind"] == "mask" and artifact is not None:
-        return _image(request, message, context, artifact.image, artifact)
+        return _image(request, message, context, artifact)
     if request.headers.get("HX-Request"):
         return render(request, "assistant/pane_sources.html", context)
     return render(request, "assistant/evidence_page.html", context | {"conversation": message.conversation})
 
 
-def _image(
-    request: HttpRequest, message: Message, context: dict[str, Any], shown: Image, lit: Artifact | Annotation
-) -> HttpResponse:
-    image = pane.image_pane(message.conversation, shown, lit=lit)
+def _image(request: HttpRequest, message: Message, context: dict[str, Any], lit: Artifact | Annotation) -> HttpResponse:
+    image = pane.image_pane(message.conversation, lit.image, lit=lit, frame=lit.data.get("frame"))
     if request.headers.get("HX-Request"):
         return render(request, "assistant/pane_image.html", image)
     return render(request, "assistant/evidence_page.html", context | image)

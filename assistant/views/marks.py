@@ -1,4 +1,4 @@
-"""What is drawn in the viewer comes here: masks, measurements, prompts. Answers are JSON, refusals one line of text."""
+"""What is drawn in the viewer comes here: masks, measurements, prompts. Answers are JSON, refusals too: {"detail"}."""
 
 import json
 import math
@@ -22,7 +22,7 @@ NO_NUMBERS = "{name} must be {what}."
 
 
 def refused(status: int, line: str) -> HttpResponse:
-    return HttpResponse(line, status=status, content_type="text/plain; charset=utf-8")
+    return JsonResponse({"detail": line}, status=status)
 
 
 @login_required
@@ -96,7 +96,7 @@ def segment(request: HttpRequest, conversation_id: uuid.UUID) -> HttpResponse:
         return refused(409, str(error))
     if request.headers.get("HX-Request"):
         return render(request, "assistant/sent.html", sent(run, with_images=False), status=202)
-    urls = {"events": reverse("run-events", args=[run.pk]), "chat": reverse("chat", args=[conversation.pk]) + "#end"}
+    urls = {"events": reverse("run-events", args=[run.pk]), "location": reverse("chat", args=[conversation.pk])}
     return JsonResponse({"run": str(run.pk), "message": str(run.message_id), **urls}, status=202)
 
 

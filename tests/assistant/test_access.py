@@ -115,6 +115,7 @@ ADDRESSES: dict[str, Address] = {
     "chat-create": Address(statuses=(302, 302, 302, 302), method="POST", data={"text": "hello"}),
     "chat": own(chat),
     "chat-send": own(chat, 302, method="POST", data={"text": "hello"}),
+    "chat-segment": own(chat, 422, method="POST"),
     "chat-rename": own(chat, 302, method="POST", data={"title": "Film"}),
     "chat-delete": own(chat, 302, method="POST"),
     "chat-image": own(lambda w: chat(w) + image(w)),
@@ -125,12 +126,15 @@ ADDRESSES: dict[str, Address] = {
     "image-preview": own(image),
     "image-kind": own(image),
     "image-text": own(image),
-    "image-original": own(image),
     "image-viewer": own(image),
     "image-frame-raw": own(lambda w: [*image(w), 0]),
     "image-frame-png": own(lambda w: [*image(w), 0]),
     "image-tile": Address(lambda w: [*image(w), 0, 0, 0], (302, 404, 404, 404)),  # a slide's: test_viewer.py
     "annotation-overlay": own(lambda w: [w.annotation.pk]),
+    "image-original": own(image, 410),  # it was de-identified, and only the clean copy kept
+    "mask-add": own(image, 422, method="POST"),
+    "measurement-add": own(image, 422, method="POST"),
+    "annotation-delete": own(lambda w: [w.annotation.pk], 204, method="POST"),
     "image-volume": own(volume),
     "annotation-nifti": own(lambda w: [w.drawn.pk]),
     "artifact-nifti": own(mask, 404),  # of a radiograph, which is no volume
@@ -199,6 +203,8 @@ ADDRESSES: dict[str, Address] = {
     "api:openapi-json": Address(),
     "api:create_image": Address(statuses=(401, 422, 422, 422), method="POST", token=True),
     "api:create_series": Address(statuses=(401, 422, 422, 422), method="POST", token=True),
+    "api:read_image": api(image),
+    "api:read_annotation": api(lambda w: [w.annotation.pk]),
     "api:create_conversation": Address(statuses=(401, 201, 201, 201), method="POST", token=True),
     "api:create_message": api(chat, 202, method="POST", data={"text": "hello"}),
     "api:read_run": api(run),
@@ -274,7 +280,13 @@ def _status(response: Any) -> int:
 
 def test_each_address_opens_to_whom_it_should(world: World, alice: User, bob: User, staff: User):
     wrong = []
-    last = {"chat-delete": 1, "run-cancel": 0, "corpus:saved-search-delete": 1, "corpus:file-remove": 0}
+    last = {
+        "annotation-delete": 0,
+        "chat-delete": 1,
+        "run-cancel": 0,
+        "corpus:saved-search-delete": 1,
+        "corpus:file-remove": 0,
+    }
     for name in sorted(ADDRESSES, key=lambda n: last.get(n, -1)):
         for who, user, expected in zip(
             ("anonymous", "stranger", "staff", "owner"),

@@ -16,7 +16,7 @@ from PIL import Image as Picture
 from skimage import data as skimage_data
 
 from assistant import runs
-from assistant.models import ApiToken, Artifact, Conversation, Image, Message, Run
+from assistant.models import Annotation, ApiToken, Artifact, Conversation, Image, Message, Run
 from tests.inference import files
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -85,6 +85,8 @@ CALLS = [
     ("get", f"/api/runs/{NOWHERE}/events"),
     ("post", f"/api/runs/{NOWHERE}/cancel"),
     ("get", f"/api/artifacts/{NOWHERE}"),
+    ("get", f"/api/images/{NOWHERE}"),
+    ("get", f"/api/annotations/{NOWHERE}"),
     ("get", "/api/papers"),
 ]
 
@@ -356,3 +358,25 @@ def test_what_alice_uploads_is_hers(caller: Caller, alice: User) -> None:
     caller.upload(picture())
     caller.conversation()
     assert Image.objects.get().owner == Conversation.objects.get().owner == alice
+
+
+# What is drawn on images
+
+
+def test_masks_and_measurements_are_read_by_their_image(caller: Caller, film: bytes, stranger: Caller) -> None:
+    image = Image.objects.get(pk=caller.upload(film).json()["id"])
+    drawn = np.zeros((image.height, image.width), np.uint8)
+    drawn[10:20, 30:50] = 255
+    data = {"type": "length", "values": [{"name": "length", "value": 3.0, "unit": "px"}]}
+    mask = Annotation.add(image, drawn, kind="mask", author="person", label="left lung")
+    Annotation.add(image, kind="measurement", author="person", label="nodule", data=data)
+    facts = caller.get(f"/api/images/{image.pk}").json()
+    assert (facts["layout"], facts["width"], facts["kind"]) == ("image", image.width, "dicom")
+    first, second = facts["annotations"]
+    assert (first["label"], first["version"], second["data"]) == ("left lung", 1, data)
+    with Picture.open(io.BytesIO(caller.get(first["url"]).content)) as picture:
+        assert np.array_equal(np.asarray(picture), drawn)
+    assert caller.get(second["url"]).json()["label"] == "nodule"
+    refusal(caller.get(first["url"], frame=1), 422)
+    for path in (f"/api/images/{image.pk}", first["url"], f"/api/annotations/{mask.pk}"):
+        assert stranger.get(path).status_code == 404

@@ -238,6 +238,60 @@ def test_the_longest_question_is_understood_at_once() -> None:
         assert time.monotonic() - began < 3, piece
 
 
+# What is drawn on the images
+
+MARKS = [
+    {"name": "img1.2", "image": "img1", "kind": "mask", "label": "left lung", "corrects": "c1.2"},
+    {"name": "img1.3", "image": "img1", "kind": "mask", "label": "right lung", "corrects": "c1.1"},
+    {"name": "img2.1", "image": "img2", "kind": "mask", "label": "nodule", "corrects": ""},
+    {"name": "img2.2", "image": "img2", "kind": "measurement", "label": "length", "corrects": ""},
+]
+
+
+@pytest.mark.parametrize(
+    ("text", "regions"),
+    [
+        ("How large is the corrected lung?", ["img1.2", "img1.3"]),
+        ("how large is the corrected left lung?", ["img1.2"]),
+        ("What is the area of my mask of the right lung?", ["img1.3"]),
+        ("What is the mean inside img1.2?", ["img1.2"]),
+        ("Measure c1.1 and img2.1", ["c1.1", "img2.1"]),
+        ("How large is the nodule I drew?", ["img2.1"]),
+        ("How long is the length I measured?", ["img2.2"]),
+        ("What is the area of what I marked on img2?", ["img2.2"]),
+    ],
+)
+def test_what_was_drawn_is_measured(text: str, regions: list[str]) -> None:
+    images = [{"name": "img1", "attached": False}, {"name": "img2", "attached": False}]
+    request = understand(text, images, [*TOOLS, "measure_region"], None, marks=MARKS)
+    assert request.calls == [("measure_region", {"region": region}) for region in regions]
+
+
+@pytest.mark.parametrize(
+    ("text", "calls"),
+    [
+        ("How large are the lungs?", [(S, {"image": "img1"})]),
+        ("Segment the lungs", [(S, {"image": "img1"})]),
+        ("Describe the image", [(D, {"image": "img1"})]),
+    ],
+)
+def test_what_was_drawn_does_not_take_the_place_of_other_questions(text: str, calls: list[Any]) -> None:
+    assert understand(text, OLD, [*TOOLS, "measure_region"], None, marks=MARKS).calls == calls
+
+
+def test_a_call_that_the_person_has_made_is_answered_and_not_made_again() -> None:
+    question = HumanMessage(
+        content="Segment the marked region on img1: a box (1, 1) to (9, 9)",
+        additional_kwargs={"images": OLD, "given": True},
+    )
+    asked = AIMessage(content="", tool_calls=[{"name": S, "args": {"image": "img1", "box": {}}, "id": "c1"}])
+    told = {"state": "done", "statements": [{"text": "The region was outlined on img1.", "ref": "c1.1"}]}
+    messages = [question, asked, ToolMessage(content=json.dumps(told), tool_call_id="c1", name=S)]
+    answer = Guide().bind_tools([]).invoke(messages)
+    assert answer.text == "The region was outlined on img1. [[c1.1]]"
+    assert not answer.tool_calls
+
+
 # Similar words, where no rule speaks
 
 

@@ -136,3 +136,31 @@ def test_what_cannot_be_measured_is_refused_in_one_line(
 
 def test_the_edges_of_the_frame_can_be_measured() -> None:
     assert numbers(measure.measure("length", [(0, 0), (20, 0)], frame())) == {"length": (20.0, "px")}
+
+
+# Masks
+
+
+def test_a_region_on_several_frames_is_measured_as_a_whole() -> None:
+    rng = np.random.default_rng(6)
+    greys, masks = rng.integers(-1000, 3000, (5, 10, 20)).astype(np.int16), np.zeros((5, 10, 20), bool)
+    masks[1, 2:5, 3:9], masks[3, 4:8, 1:4] = True, True
+    found = measure.region(((n, Image(greys[n]), masks[n]) for n in range(5)), "HU")
+    assert (found.pixels, found.columns, found.rows, found.frames, found.on) == (18 + 12, 8, 6, 3, 2)
+    values = {value.name: value.value for value in found.values}
+    assert values["mean"] == pytest.approx(greys[masks].mean())
+    assert values["sd"] == pytest.approx(greys[masks].std())
+    assert (values["min"], values["max"]) == (greys[masks].min(), greys[masks].max())
+
+
+def test_a_region_without_values_of_the_file_has_a_size_only() -> None:
+    inside = np.ones((10, 20), bool)
+    inverted = measure.region([(0, frame(inverted=True), inside)])
+    assert (inverted.pixels, inverted.values, inverted.notes) == (200, (), (measure.INVERTED,))
+    colour = measure.region([(0, Image(np.zeros((10, 20, 3), np.uint8)), inside)])
+    assert (colour.pixels, colour.values, colour.notes) == (200, (), (measure.COLOUR,))
+
+
+def test_an_empty_region_is_refused() -> None:
+    with pytest.raises(BadInput, match="empty"):
+        measure.region([(0, frame(), np.zeros((10, 20), bool))])
