@@ -29,7 +29,7 @@ browser-test: setup-dev ## the whole story in Chromium; writes docs/screenshot.p
 	@$(PY) -m pytest -m browser tests/browser $(ARGS)
 
 services-test: setup-dev ## the tests again on PostgreSQL and Redis (own servers, or DATABASE_URL and REDIS_URL)
-	@bash .ci/with-services $(PY) -m pytest -n auto --dist loadfile -m "not browser" $(ARGS)
+	@bash .ci/with-services $(PY) -m pytest -n auto --dist loadfile -m "not browser" --ignore=tests/inference $(ARGS)
 
 bench: setup ## how fast it starts, searches and answers
 	@$(PY) -m bench
