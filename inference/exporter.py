@@ -134,9 +134,9 @@ def _description(region: Region) -> Any:
         kind, what = codes.SCT.AnatomicalStructure, codes.SCT.Lung
     identified = None
     if region.by != "MANUAL":
-        identified = AlgorithmIdentificationSequence(
-            name=region.algorithm or "Lightbox", version="0.1", family=codes.DCM.ArtificialIntelligence
-        )
+        classical = "classical" in region.algorithm.lower()
+        family = codes.cid7162.MorphologicalOperations if classical else codes.cid7162.ArtificialIntelligence
+        identified = AlgorithmIdentificationSequence(name=region.algorithm or "Lightbox", version="0.1", family=family)
     return SegmentDescription(
         segment_number=1,
         segment_label=region.label[:64] or "region",
