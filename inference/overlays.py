@@ -85,12 +85,13 @@ def _work(request: dict[str, Any]) -> dict[str, Any]:
     from inference.readers import overlay
 
     cleaning = Cleaning(**request["cleaning"]) if request["cleaning"] else None
-    dataset = overlay.opened(Path(request["source"]))
+    limits = Limits(**request["limits"])
+    dataset = overlay.opened(Path(request["source"]), limits)
     if request["do"] == "referenced":
         return {"reference": asdict(overlay.reference(dataset, cleaning))}
     target = Decoded.from_dict(request["target"])
     made = []
-    for number, one in enumerate(overlay.overlays(dataset, target, cleaning, Limits(**request["limits"])), 1):
+    for number, one in enumerate(overlay.overlays(dataset, target, cleaning, limits), 1):
         name = f"overlay-{number}.npz"
         np.savez_compressed(Path(request["folder"]) / name, mask=one.mask)
         made.append({"label": one.label, "source": one.source, "file": name})

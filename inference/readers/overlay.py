@@ -15,12 +15,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
-from pydicom import dcmread
 from pydicom.dataset import Dataset
 from pydicom.pixels.utils import pixel_array
 
 from inference.errors import BadInput, Exhausted
 from inference.overlays import Overlay, Reference
+from inference.readers.dicom.opening import open_dicom
 from inference.readers.greys import check_size
 from inference.types import Cleaning, Decoded
 
@@ -40,9 +40,9 @@ TOO_MANY = "This file marks {count} regions; at most {limit} are read."
 POINTS = "The contours of this file have more than {limit} points."
 
 
-def opened(source: Path) -> Dataset:
-    """The data set, its class checked. Raises BadInput."""
-    dataset: Dataset = dcmread(source, force=True)
+def opened(source: Path, limits: Limits) -> Dataset:
+    """The data set, its class checked, inflated within limits. Raises BadInput or Exhausted."""
+    dataset = open_dicom(source, limits)
     if dataset.get("SOPClassUID") not in (*SEGMENTATIONS, STRUCTURES):
         raise BadInput(OTHER)
     return dataset

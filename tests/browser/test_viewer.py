@@ -275,6 +275,7 @@ def test_frames_by_wheel_keys_and_as_a_film(open_page):
     chat_with(page, CINE)
     count = page.locator(".cine output")
     expect(count).to_have_text("1 / 30, 30 fps")
+    expect(page.locator(".image-text .held")).to_contain_text("Text is burned into", timeout=60_000)  # more lines below
     first = screen(page)
     page.mouse.move(*at(page, 100, 100))
     page.mouse.wheel(0, 100)
