@@ -72,6 +72,9 @@ def test_the_api_describes_itself_to_who_is_signed_in(alice: User, client_of: Ca
     described = {(method, path) for path, methods in schema["paths"].items() for method in methods}
     assert described == {
         ("post", "/api/images"),
+        ("post", "/api/series"),
+        ("get", "/api/images/{image_id}"),
+        ("get", "/api/annotations/{annotation_id}"),
         ("post", "/api/conversations"),
         ("post", "/api/conversations/{conversation_id}/messages"),
         ("get", "/api/runs/{run_id}"),

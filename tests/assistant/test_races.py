@@ -256,4 +256,5 @@ def test_an_organ_that_cannot_be_outlined_is_declined_by_name(conversation, radi
     run = runs.ask(conversation, "Segment the heart", [radiograph])
     run.refresh_from_db()
     assert run.tool_calls.get().state == ToolCall.DECLINED
-    assert run.answer.text == "Only the lungs on a chest radiograph can be outlined so far, not: heart."
+    said = "Only the lungs on a chest radiograph can be outlined by name so far, not: heart."
+    assert run.answer.text == f"{said} Mark it with a box, points or a lasso instead."
