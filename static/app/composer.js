@@ -107,6 +107,10 @@ function upload(files) {
     if (xhr.status >= 200 && xhr.status < 300) {
       const made = document.createElement("template");
       made.innerHTML = xhr.responseText;
+      for (const refused of made.content.querySelectorAll(".attachment-refused")) {
+        complain(refused.textContent); // of a series, where the other files are fine
+        refused.remove();
+      }
       row.replaceWith(made.content);
     } else {
       row.remove();
