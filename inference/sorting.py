@@ -6,6 +6,8 @@ together, whether they were sent one by one or in a zip. Headers and archives ar
 
 from __future__ import annotations
 
+import json
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -115,15 +117,22 @@ def _grouped(files: Sequence[Received], folder: Path, limits: Limits) -> tuple[l
         refused += faults
     elif dicom:
         groups = {dicom[0]: ""}
+    grids = Counter(_uid_in(key) for key in set(groups.values()))
     series: dict[object, Series] = {}
     for number, kind in kinds.items():
         if kind != "dicom":
             series[number] = Series(kind, (files[number].path,), files[number].name)
         elif number in groups:
             key = groups[number]
-            known = series.get(key, Series(kind, (), files[number].name))
+            notes = (GRID_NOTE,) if grids[_uid_in(key)] > 1 else ()
+            known = series.get(key, Series(kind, (), files[number].name, notes))
             series[key] = replace(known, sources=(*known.sources, files[number].path))
     return list(series.values()), refused
+
+
+def _uid_in(key: str) -> str:
+    """The series' UID in a key of `grouping.key`; another key is that of one file."""
+    return str(json.loads(key)[0]) if key.startswith("[") else key
 
 
 def _series_of(

@@ -59,6 +59,8 @@ def test_two_series_a_scout_and_a_photograph_are_four(tmp_path: Path) -> None:
     Pillow.new("L", (8, 8)).save(tmp_path / "photo.png")
     found = sorted_(tmp_path, first[0], other[0], tmp_path / "photo.png", first[1], scout, other[1], first[2])
     assert sorted(len(series.sources) for series in found.series) == [1, 1, 2, 3]
+    told = [len(series.sources) for series in found.series if any("several sizes" in note for note in series.notes)]
+    assert sorted(told) == [1, 3]  # the scout has the UID of the first series
     assert {series.kind for series in found.series} == {"dicom", "png"}
 
 

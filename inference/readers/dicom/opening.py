@@ -26,7 +26,7 @@ from inference.readers.greys import check_size
 if TYPE_CHECKING:
     from inference.decode import Limits
 
-NOT_DICOM = "This is not a PNG, JPEG or DICOM file (it looks like binary data of an unknown kind)."
+NOT_DICOM = "This is not an image or video that is read here (it looks like binary data of an unknown kind)."
 NO_IMAGE = "This DICOM file holds no image ({what})."
 OVERLAY = "This DICOM file is a {what}: it is shown over the images that it was drawn on. Send those too."
 SYNTAX = "The pixels of this DICOM file are compressed as {name}, which is not read here. Export it uncompressed."
