@@ -59,11 +59,15 @@ def first_sentence(text: str) -> str:
     return head + stop.strip()
 
 
+ORDER = {"image": 0, "frame": 1, "box": 2, "points": 3, "lasso": 4}
+
+
 @register.filter
 def arguments_line(arguments: dict[str, Any]) -> str:
     """The values of a call's arguments, as one short line."""
     words: list[str] = []
-    for value in arguments.values():
+    # PostgreSQL keeps the keys of JSON in an order of its own; the image is said first, then what is marked on it.
+    for _, value in sorted(arguments.items(), key=lambda item: (ORDER.get(item[0], len(ORDER)), item[0])):
         if isinstance(value, list) and value and isinstance(value[0], dict):
             words.append(f"{len(value)} point{'s' if len(value) > 1 else ''}")
         elif isinstance(value, dict):
@@ -78,7 +82,7 @@ def arguments_line(arguments: dict[str, Any]) -> str:
 def in_words(value: Any) -> str:
     """An argument of a call for people: a list as its items, what has names with them."""
     if isinstance(value, dict):
-        shown = {name: f"{item:g}" if isinstance(item, float) else item for name, item in value.items()}
+        shown = {name: f"{item:g}" if isinstance(item, float) else item for name, item in sorted(value.items())}
         return " ".join(f"{name} {item}" for name, item in shown.items())
     return ", ".join(map(in_words, value)) if isinstance(value, list) else str(value)
 

@@ -100,7 +100,7 @@ def test_a_box_becomes_a_question_a_call_and_an_answer(
     page = text_of(client.get(reverse("chat", args=[chat.pk])))
     assert said in page
     assert "nodule on img1" in page
-    assert arguments_line(call.arguments) == "img1, x0 30 y0 20 x1 70 y1 60, 2 points, nodule"
+    assert arguments_line(call.arguments) == "img1, x0 30 x1 70 y0 20 y1 60, 2 points, nodule"
     assert response.json()["location"] == reverse("chat", args=[chat.pk])
     assert run.transcript().text == run.answer.text
 
