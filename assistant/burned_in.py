@@ -5,7 +5,6 @@ held: tools that hand pixels to a model decline it, and no chat model gets it.
 """
 
 import logging
-import shutil
 import tempfile
 import uuid
 from datetime import timedelta
@@ -18,6 +17,7 @@ from django.db.models.fields.files import FieldFile
 from django.utils import timezone
 
 from assistant import tasks
+from assistant.files import copied
 from assistant.models import Image
 from inference.errors import InferenceError
 from inference.types import Decoded
@@ -91,7 +91,7 @@ def _search(image: Image) -> None:
 
     try:
         with tempfile.TemporaryDirectory(prefix="lightbox-text-") as folder:
-            boxes = find_text_in_file(_copy(image.pixels, folder), image.facts)
+            boxes = find_text_in_file(copied(image.pixels, Path(folder)), image.facts)
     except InferenceError as error:
         log.warning("%s could not be searched for text: %s", image.pk, error)
         Image.objects.filter(pk=image.pk, text_check=Image.WAITING).update(text_check=Image.FAILED)
@@ -101,21 +101,13 @@ def _search(image: Image) -> None:
     Image.objects.filter(pk=image.pk, text_check=Image.WAITING).update(text_check=state, text_boxes=found)
 
 
-def _copy(file: FieldFile, folder: str) -> Path:
-    """A file of the storage, which need not be a disk, where a reader can open it by its path."""
-    path = Path(folder) / Path(str(file.name)).name
-    with file.open("rb") as source, path.open("wb") as out:
-        shutil.copyfileobj(source, out)
-    return path
-
-
 def _paint(image: Image) -> None:
     from inference.burned_in import mask_text_in_files
 
     files = [image.pixels, image.preview, *filter(None, [image.cleaned])]
     try:
         with tempfile.TemporaryDirectory(prefix="lightbox-mask-") as folder, tempfile.TemporaryDirectory() as out:
-            copies = [_copy(file, folder) for file in files]
+            copies = [copied(file, Path(folder)) for file in files]
             clean = copies[2] if image.cleaned else None
             mask_text_in_files(copies[0], copies[1], clean, image.text_boxes, Path(out))
             _replace(image, [Path(out) / copy.name for copy in copies], files)

@@ -3,7 +3,6 @@
 import csv
 import io
 import re
-import shutil
 import tempfile
 import zipfile
 from pathlib import Path
@@ -13,6 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image as Picture
 
+from assistant import nifti
+from assistant.files import copied
 from assistant.models import Annotation, Artifact, Image
 from inference import export
 from inference.errors import BadInput
@@ -21,6 +22,7 @@ Marked = Artifact | Annotation
 TYPES = {"png": "image/png", "nii.gz": "application/gzip", "dcm": "application/dicom"}
 COLUMNS = ("name", "type", "label", "frame", "quantity", "value", "unit", "points", "spacing", "author", "made")
 NO_FRAME = "There is no such frame in this image."
+NO_GRID = "This image has no place in the patient that NIfTI could keep. Take the PNG."
 NO_MASK = "This is no mask."
 
 
@@ -63,7 +65,9 @@ def mask_file(marked: Marked, form: str, frame: int | None, grid: str) -> bytes:
         return _png(_frame(mask, frame))
     decoded = marked.image.facts
     if form == "nii.gz":
-        return export.nifti(mask, decoded, "view" if grid == "view" else "file")
+        if decoded.affine is None:
+            raise BadInput(NO_GRID)
+        return nifti.mask_file(mask, marked.image, source_grid=grid != "view")
     with tempfile.TemporaryDirectory(prefix="lightbox-seg-") as folder:
         return export.seg(mask, decoded, _source(marked.image, Path(folder)), _region(marked))
 
@@ -137,9 +141,7 @@ def _source(image: Image, folder: Path) -> Path:
     """The image's DICOM source where a reader can open it by its path."""
     if not image.source:
         raise BadInput(export.NO_SOURCE)
-    path = folder / Path(str(image.source.name)).name
-    with image.source.open("rb") as file, path.open("wb") as out:
-        shutil.copyfileobj(file, out)
+    path = copied(image.source, folder)
     if path.suffix != ".zip" and zipfile.is_zipfile(path):
         path = path.rename(path.with_suffix(".zip"))
     return path

@@ -26,6 +26,7 @@ from django.utils.crypto import salted_hmac
 from assistant import burned_in, kinds
 from assistant.models import Annotation, Image, Study
 from inference.decode import PIXELS, PREVIEW, Limits, decode
+from inference.decoder import NAMES
 from inference.errors import BadInput, InferenceError, Unavailable
 from inference.overlays import Reference, read_overlays, referenced
 from inference.sorting import Received, Refused, Series, sort
@@ -263,7 +264,7 @@ def _name(series: Series, decoded: Decoded) -> str:
         return _plain(series.name)
     what = " ".join(filter(None, (decoded.modality.replace("unknown", ""), (decoded.body_part or "").lower())))
     count = {"volume": "slices", "frames": "frames"}.get(decoded.layout)
-    return (what or decoded.kind) + (f", {decoded.frames} {count}" if count else "")
+    return (what or NAMES[decoded.kind]) + (f", {decoded.frames} {count}" if count else "")
 
 
 def _file_name(name: str, path: Path, series: Series) -> str:

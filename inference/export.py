@@ -1,7 +1,4 @@
-"""Masks as files that leave Lightbox: NIfTI on the file's own grid, DICOM SEG that refers to its source.
-
-The sources are uploads, so they are read in a disposable process. A PNG is made by whoever serves it.
-"""
+"""A mask as DICOM Segmentation that refers to its source. The source is an upload, so a disposable process reads it."""
 
 from __future__ import annotations
 
@@ -21,7 +18,6 @@ LIMITS = disposable.Limits(memory=4_000_000_000, cpu_s=120, wall_s=120.0, file_b
 MASK = "mask.npz"
 
 NOT_DICOM = "A DICOM segmentation refers to a DICOM image, and this image is none. Take the PNG or the NIfTI."
-NO_GRID = "This image has no place in the patient that NIfTI could keep. Take the PNG."
 NO_SOURCE = "The DICOM files of this image are no longer there, so no segmentation can refer to them."
 
 
@@ -34,17 +30,6 @@ class Region:
     algorithm: str = ""
 
 
-def nifti(mask: NDArray[np.uint8], decoded: Decoded, grid: Literal["view", "file"] = "file") -> bytes:
-    """A gzipped NIfTI-1 file of 0 and 1, uint8, of a mask (F, H, W) or (H, W).
-
-    `grid`: "view" is that of pixels.npy; "file" is the uploaded file's own, whose axes may run otherwise (the same
-    when they do not). Raises BadInput for an image without `affine`.
-    """
-    if decoded.affine is None:
-        raise BadInput(NO_GRID)
-    return _made({"do": "nifti", "decoded": decoded.as_dict(), "grid": grid}, mask, "mask.nii.gz")
-
-
 def seg(mask: NDArray[np.uint8], decoded: Decoded, source: Path, region: Region) -> bytes:
     """A DICOM Segmentation, BINARY, of a mask (F, H, W) or (H, W), that refers to the instances in `source`: the DICOM
     file, or the zip of them, that the image was made of. Raises BadInput."""
@@ -53,7 +38,6 @@ def seg(mask: NDArray[np.uint8], decoded: Decoded, source: Path, region: Region)
     if not source.is_file():
         raise BadInput(NO_SOURCE)
     request = {
-        "do": "seg",
         "decoded": decoded.as_dict(),
         "source": str(source.resolve()),
         "region": {"label": region.label, "by": region.by, "algorithm": region.algorithm},

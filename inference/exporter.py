@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import zipfile
-from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -34,23 +33,8 @@ def _work(request: dict[str, Any]) -> dict[str, Any]:
     folder, decoded = Path(request["folder"]), Decoded.from_dict(request["decoded"])
     with np.load(folder / MASK, allow_pickle=False) as kept:
         mask = kept["mask"]
-    target = folder / request["name"]
-    if request["do"] == "nifti":
-        _write_nifti(mask, decoded, request["grid"], target)
-    else:
-        _write_seg(mask, decoded, Path(request["source"]), Region(**request["region"]), target)
+    _write_seg(mask, decoded, Path(request["source"]), Region(**request["region"]), folder / request["name"])
     return {}
-
-
-def _write_nifti(mask: NDArray[np.uint8], decoded: Decoded, grid: str, target: Path) -> None:
-    import nibabel
-
-    from inference.grids import source_affine, to_source_grid
-
-    shown = decoded if grid == "file" else replace(decoded, reoriented=None)
-    image = nibabel.Nifti1Image(to_source_grid((mask > 127).astype(np.uint8), shown), source_affine(shown))
-    image.header.set_xyzt_units("mm")
-    nibabel.save(image, target)
 
 
 def _write_seg(mask: NDArray[np.uint8], decoded: Decoded, source: Path, region: Region, target: Path) -> None:

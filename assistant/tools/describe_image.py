@@ -13,7 +13,14 @@ def _file(image: Image, decoded: Decoded, name: str) -> str:
     facts = for_model(decoded)
     modality = f", modality {facts['modality']}" if "modality" in facts else ""
     part = f", {facts['body part'].lower()}" if "body part" in facts else ""
-    return f"{name} is a {facts['kind']} image of {image.width} x {image.height} pixels ({depth}){modality}{part}."
+    size = f"{image.width} x {image.height} pixels"
+    if image.frames > 1:
+        size += f" and {image.frames} {_frames(image)}s"
+    return f"{name} is a {facts['kind']} image of {size} ({depth}){modality}{part}."
+
+
+def _frames(image: Image) -> str:
+    return "slice" if image.layout == "volume" else "frame"
 
 
 def _spacing(decoded: Decoded) -> str:
@@ -32,10 +39,11 @@ def _number(value: float) -> str:
     return f"{value:.0f}" if abs(value) >= 100 else f"{value:.3g}"
 
 
-def _values(found: Description) -> list[str]:
+def _values(found: Description, where: str) -> list[str]:
+    """What the values of one frame say; `where` names it when there are others."""
     clipped = found.clipped_low + found.clipped_high
     return [
-        f"By its pixel values the exposure is {found.exposure} and the contrast {found.contrast}; "
+        f"By its pixel values{where} the exposure is {found.exposure} and the contrast {found.contrast}; "
         f"values run from {_number(found.minimum)} to {_number(found.maximum)}, mean {_number(found.mean)}.",
         *([f"{clipped:.1%} of the pixels are clipped at the darkest or brightest value."] if clipped >= 0.01 else []),
         *(["The grey scale looks inverted."] if found.probably_inverted else []),
@@ -47,8 +55,11 @@ def run(context: Context, arguments: ImageArguments) -> ToolResult:
 
     image = context.image(arguments.image)
     decoded = Decoded.from_dict(image.decoded)
-    found = describe(load(image))
-    lines = [_file(image, decoded, arguments.image), _spacing(decoded), *_values(found)]
+    # The ends of a volume are often air: its middle stands for it, and the sentence says so.
+    frame = image.frames // 2 if image.layout == "volume" else 0
+    where = f" ({_frames(image)} {frame + 1} of {image.frames})" if image.frames > 1 else ""
+    found = describe(load(image, frame))
+    lines = [_file(image, decoded, arguments.image), _spacing(decoded), *_values(found, where)]
     return ToolResult(
         summary=f"{image.width} x {image.height}, {decoded.modality}, exposure {found.exposure}",
         statements=[Statement(line, context.ref) for line in lines],

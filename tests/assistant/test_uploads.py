@@ -245,8 +245,9 @@ CANARIES = ("Doe", "SECRET-17", "20200102", "Smith-Jones")
 
 
 def everything_kept() -> bytes:
-    """Every file of the storage, and every row about images."""
-    contents = [path.read_bytes() for path in (lightbox.DATA_DIR / "files" / "images").rglob("*") if path.is_file()]
+    """Every file of the images that there are (other tests leave theirs in the same storage), and every row."""
+    folders = [Path(image.pixels.path).parent for image in Image.objects.all()]
+    contents = [path.read_bytes() for folder in folders for path in folder.rglob("*") if path.is_file()]
     rows = [*Image.objects.values(), *Study.objects.values()]
     return b"".join(contents) + str(rows).encode()
 

@@ -20,7 +20,7 @@ export class Ink {
   draw(at, { layers, textBoxes, marks, pending, cursor }) {
     this.at = ([x, y]) => { const p = at(x, y); return [p.x, p.y]; };
     this.svg.replaceChildren();
-    for (const box of textBoxes) this.box(box, "#e8b54a", "text", "dashed");
+    for (const box of textBoxes) this.box(box, "#e8b54a", "", "dashed");
     for (const layer of layers) {
       if (layer.box) this.box(layer.box, layer.colour, layer.label);
       else if (layer.points) this.measurement(layer.type, layer.points, layer.colour, measuredLines(layer), layer.lit);
