@@ -225,7 +225,7 @@ def _new_call(run: Run, request: events.ToolRequested, by_person: bool = False) 
         call.state, call.text, call.result = ToolCall.DECLINED, line, {"summary": line}
         call.started_at = call.finished_at = now
     else:
-        call.queue = tools.TOOLS[request.name].queue
+        call.queue = tools.queue_of(request.name, request.arguments, run.conversation)
         held = request.name in settings.APPROVE and not by_person
         call.state = ToolCall.APPROVAL if held else ToolCall.REQUESTED
     call.save(force_insert=True)

@@ -77,6 +77,27 @@ class Image:
 
 
 @dataclass(frozen=True, slots=True)
+class Volume:
+    """Slices of one series: `pixels` is (S, H, W), modality values, slice 0 first.
+
+    `affine` maps (column, row, slice, 1) to millimetres in the patient (R-A-S+), as in `Decoded`; None where unknown.
+    """
+
+    pixels: NDArray[Any]
+    affine: Affine | None = None
+    modality: str = "unknown"
+    body_part: str | None = None
+
+    @property
+    def voxel_mm(self) -> tuple[float, float, float] | None:
+        """Distances between centres along (slice, row, column) in millimetres."""
+        if self.affine is None:
+            return None
+        column, row, slice_ = np.linalg.norm(np.asarray(self.affine)[:3, :3], axis=0).tolist()
+        return slice_, row, column
+
+
+@dataclass(frozen=True, slots=True)
 class Gate:
     """What kind of image this is, before any tool sees it (`inference.gate`): codes, a confidence, and why.
 
@@ -196,14 +217,15 @@ class Score:
 
 @dataclass(frozen=True, slots=True)
 class Mask:
-    """A region: `pixels` is (H, W) uint8, 0 outside and 255 inside, of the image's own size.
+    """A region: `pixels` is (H, W) of an image or (S, H, W) of a volume, uint8, 0 outside and 255 inside, of its size.
 
-    `area_cm2` is None unless the image has a pixel spacing.
+    `area_cm2` is None unless the image has a pixel spacing, `volume_cm3` unless it is of a volume with an affine.
     """
 
     label: str
     pixels: NDArray[np.uint8]
     area_cm2: float | None = None
+    volume_cm3: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,6 +241,58 @@ class Box:
 
 
 @dataclass(frozen=True, slots=True)
+class Line:
+    """A straight line between (x0, y0) and (x1, y1) in pixels. `length_mm` is None unless the spacing is known."""
+
+    label: str
+    x0: float
+    y0: float
+    x1: float
+    y1: float
+    length_mm: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Heatmap:
+    """Where a model looked: `pixels` is (H, W) float32 in 0..1, of the image's own size. `method` names how."""
+
+    label: str
+    pixels: NDArray[np.float32]
+    method: str
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """A picture that was made from images: `pixels` is (H, W) or (H, W, 3) uint8. `synthetic` ones never existed."""
+
+    label: str
+    pixels: NDArray[np.uint8]
+    synthetic: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What a model made of one call, whatever its task: what does not apply stays empty.
+
+    `values` are measured quantities by name, the unit in the name ("cardiothoracic_ratio", "psnr_db", "tre_mm").
+    `vectors` is (N, D) float32, rows L2-normalised. `arrays` are further results by name, such as a warped volume.
+    `text` is a model's own words. `notes` are limits that whoever uses the result must say.
+    """
+
+    scores: tuple[Score, ...] = ()
+    boxes: tuple[Box, ...] = ()
+    lines: tuple[Line, ...] = ()
+    masks: tuple[Mask, ...] = ()
+    heatmaps: tuple[Heatmap, ...] = ()
+    pictures: tuple[Picture, ...] = ()
+    vectors: NDArray[np.float32] | None = None
+    arrays: dict[str, NDArray[Any]] = field(default_factory=dict)
+    values: dict[str, float] = field(default_factory=dict)
+    text: str = ""
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Prompts:
     """What a person marked on one frame, in pixels: the centre of the first pixel is (0.5, 0.5).
 
@@ -231,6 +305,18 @@ class Prompts:
     remove: tuple[tuple[float, float], ...] = ()
     lasso: tuple[tuple[float, float], ...] = ()
     refine: bool = True
+
+    def as_dict(self) -> dict[str, Any]:
+        """JSON types; `from_dict` reads it back."""
+        made: dict[str, Any] = json.loads(json.dumps(asdict(self)))
+        return made
+
+    @classmethod
+    def from_dict(cls, data: dict[str, Any]) -> Prompts:
+        """The inverse of `as_dict`; raises TypeError on anything else."""
+        points = {name: tuple(map(tuple, data.get(name) or ())) for name in ("add", "remove", "lasso")}
+        box = tuple(data["box"]) if data.get("box") else None
+        return cls(box=box, refine=bool(data.get("refine", True)), **points)
 
 
 @dataclass(frozen=True, slots=True)

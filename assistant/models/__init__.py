@@ -2,21 +2,28 @@
 
 from assistant.models.access import ApiToken, SignInToken
 from assistant.models.annotations import Annotation
+from assistant.models.checkpoints import Calibration, ModelSwitch
 from assistant.models.conversations import Conversation, ConversationImage, Message
 from assistant.models.images import Image
 from assistant.models.reports import Report
 from assistant.models.runs import Artifact, Event, Run, Superseded, ToolCall
+from assistant.models.sets import ImageSet, ImageSetItem, ImageVector
 from assistant.models.studies import Study
 
 __all__ = [
     "Annotation",
     "ApiToken",
     "Artifact",
+    "Calibration",
     "Conversation",
     "ConversationImage",
     "Event",
     "Image",
+    "ImageSet",
+    "ImageSetItem",
+    "ImageVector",
     "Message",
+    "ModelSwitch",
     "Report",
     "Run",
     "SignInToken",

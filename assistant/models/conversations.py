@@ -30,6 +30,8 @@ class Conversation(models.Model):
     owner = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="conversations")
     title = models.CharField(max_length=120, blank=True)
     active_leaf = models.ForeignKey("Message", on_delete=models.SET_NULL, null=True, blank=True, related_name="+")
+    chat_model = models.CharField(max_length=300, blank=True, help_text="as LIGHTBOX_CHAT is written; empty: that")
+    checkpoints = models.JSONField(default=dict, blank=True, help_text="the checkpoint chosen for each role, by key")
     created_at = models.DateTimeField(auto_now_add=True)
     updated_at = models.DateTimeField(auto_now=True)
 

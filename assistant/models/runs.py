@@ -68,6 +68,8 @@ class Run(models.Model):
     note = models.CharField(max_length=300, blank=True, help_text="what the reader must know beside the answer")
     attempt = models.PositiveIntegerField(default=0)
     failures = models.PositiveIntegerField(default=0, help_text="times a worker went silent on this step")
+    input_tokens = models.PositiveIntegerField(null=True, help_text="of all its steps, where the server counts them")
+    output_tokens = models.PositiveIntegerField(null=True)
     lease_until = models.DateTimeField(null=True, db_index=True)
     last_seq = models.PositiveIntegerField(default=0)
     created_at = models.DateTimeField(auto_now_add=True)
@@ -235,10 +237,17 @@ def artifact_path(artifact: "Artifact", name: str) -> str:
 
 
 class Artifact(models.Model):
-    """What a tool made for the page: a mask (PNG of a frame's own size; `data["frame"]` counts from 0), a box
-    (`data` as in `Annotation`), a table, passages, a report."""
+    """What a tool made for the page, on an image or by itself.
+
+    mask      PNG of a frame's own size (`data["frame"]` counts from 0), or mask.npz of a volume (`data["frames"]`)
+    box, line `data` as in `Annotation`: corners or the two points of a length, in pixels
+    heatmap   PNG of a frame's own size, 8-bit grey, 255 where the model looked most
+    picture   a PNG that was made from images (registered, enlarged, synthetic: `data["synthetic"]`)
+    table, passages, report
+    """
 
     MASK, BOX, TABLE, PASSAGES, REPORT = "mask", "box", "table", "passages", "report"
+    LINE, HEATMAP, PICTURE = "line", "heatmap", "picture"
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     tool_call = models.ForeignKey(ToolCall, on_delete=models.CASCADE, related_name="artifacts")

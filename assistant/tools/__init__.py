@@ -7,9 +7,10 @@ from typing import Any, NamedTuple
 
 from pydantic import ValidationError
 
+from assistant import checkpoints_in_use
 from assistant.burned_in import why_held
 from assistant.events import storable
-from assistant.models import ToolCall
+from assistant.models import Conversation, ToolCall
 from assistant.tools import (
     ask_image,
     classify,
@@ -22,7 +23,7 @@ from assistant.tools import (
     search_literature,
     segment,
 )
-from assistant.tools.base import Arguments, Context, Declined, ImageArguments, NewArtifact, Tool, ToolResult
+from assistant.tools.base import EXPERT, Arguments, Context, Declined, ImageArguments, NewArtifact, Tool, ToolResult
 from inference.errors import BadInput, InferenceError
 
 log = logging.getLogger("lightbox.tools")
@@ -66,6 +67,19 @@ def check_arguments(name: str, arguments: dict[str, Any]) -> str:
         wrong = "; ".join(f"{'.'.join(map(str, e['loc'])) or 'arguments'}: {e['msg']}" for e in error.errors())
         return f"The arguments of {name} do not fit its schema: {wrong}."
     return ""
+
+
+def queue_of(name: str, arguments: dict[str, Any], conversation: Conversation) -> str:
+    """Where a well-formed call is carried out: one that needs a checkpoint with weights waits for another worker."""
+    tool = TOOLS[name]
+    made = tool.arguments.model_validate(arguments)
+    if not (role := tool.role(made)):
+        return tool.queue
+    try:
+        found = checkpoints_in_use.choose(role, name, conversation, getattr(made, "model", ""))
+    except (Declined, InferenceError):  # the call itself will say so
+        return tool.queue
+    return tool.queue if found.built_in else EXPERT
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +145,7 @@ def _done(result: ToolResult) -> Outcome:
             "passages": result.passages,
             "table": result.table,
             "answerable": result.answerable,
+            "records": result.records,
         }
     )
     return Outcome(ToolCall.DONE, kept["summary"], _for_model(kept), result.model[:200], kept, result.artifacts)
@@ -142,5 +157,5 @@ def _ended(state: str, line: str) -> Outcome:
 
 
 def _for_model(kept: dict[str, Any]) -> str:
-    told = {name: value for name, value in kept.items() if value not in ([], "", {})}
+    told = {name: value for name, value in kept.items() if value not in ([], "", {}) and name != "records"}
     return json.dumps({"state": "done", **told}, ensure_ascii=False)

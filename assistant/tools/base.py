@@ -18,6 +18,7 @@ from inference.decode import GONE, NO_FRAME, as_image
 from inference.errors import BadInput
 
 NOT_CONFIGURED = "not configured"
+EXPERT = "expert"  # the queue of calls that wait for the worker of a model
 LABEL = 120  # characters of a name
 NO_GRID = (
     "The pixels of this image are not kept as one grid (a slide is read tile by tile), so this cannot be done on it."
@@ -32,6 +33,10 @@ class Arguments(BaseModel):
     """Base of every tool's arguments. What is not in the schema is refused, whoever sends it."""
 
     model_config = ConfigDict(extra="forbid")
+
+
+class ModelArguments(Arguments):
+    model: str = Field(default="", max_length=120, description="the key of a checkpoint, where the user names one")
 
 
 class ImageArguments(Arguments):
@@ -72,7 +77,10 @@ class NewArtifact:
 
 @dataclass(frozen=True, slots=True)
 class ToolResult:
-    """`summary` is one short line for the page; `notes` are limits that whoever uses the statements must say."""
+    """`summary` is one short line for the page; `notes` are limits that whoever uses the statements must say.
+
+    `records` are those of the checkpoints that were called (`inference.jobs.Record`): the page shows them.
+    """
 
     summary: str
     statements: list[Statement]
@@ -82,6 +90,7 @@ class ToolResult:
     passages: list[dict[str, Any]] = field(default_factory=list)
     table: dict[str, Any] = field(default_factory=dict)
     answerable: bool = True
+    records: list[dict[str, Any]] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,3 +207,5 @@ class Tool:
     missing: Callable[[], str] = lambda: ""
     accepts: Callable[[Any], Accepts] = lambda _: EVERYTHING
     shows_a_model: bool = False  # its image's pixels: refused while text in them is not settled
+    # The role of the checkpoint that a call with these arguments asks for: with weights, it waits on the queue EXPERT.
+    role: Callable[[Any], str] = lambda _: ""
