@@ -1,6 +1,7 @@
 """A call of a model as a message: what a worker is asked, and what it answers. JSON, with arrays in files beside it.
 
-The files lie in one folder of the call: `in-0.npz`, ... for the images, `out.npz` for the result. Messages name them by signed references (`inference.references`), so that a worker opens nothing else.
+The files lie in one folder of the call: `in-0.npz`, ... for the images, `out.npz` for the result. Messages name them by
+signed references (`inference.references`), so that a worker opens nothing else.
 """
 
 from __future__ import annotations
