@@ -111,7 +111,7 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         folder = item.path.relative_to(ROOT / "tests").parts[0] if item.path.is_relative_to(ROOT / "tests") else ""
-        if folder in {"browser", "services"}:
+        if folder in {"browser", "services", "environments"}:
             item.add_marker(folder)
         if folder == "browser" and not item.get_closest_marker("timeout"):
             item.add_marker(pytest.mark.timeout(300))

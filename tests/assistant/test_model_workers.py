@@ -1,7 +1,5 @@
 """The worker of models: a process of its own without Django, that answers, fails with a reason, and lives on."""
 
-import os
-import subprocess
 import sys
 import threading
 import time
@@ -10,20 +8,17 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import psutil
 import pytest
 import redis
 from django.conf import settings as lightbox
 
 from assistant import checkpoints_in_use, model_calls
-from assistant.model_workers import model_env
-from assistant.supervisor import models_argv
 from assistant.tools.base import Declined
-from bench.site import ROOT
 from inference.checkpoints import Checkpoint
 from inference.errors import BadInput, Exhausted, Unavailable
 from inference.types import Image
 from tests.inference.greedy_worker import CATALOGUE
+from tests.model_worker import running, wait_for
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -39,20 +34,10 @@ def catalogue(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def worker(catalogue: Path) -> Iterator[subprocess.Popen[bytes]]:
-    line = [
-        part if part != "inference.worker" else "tests.inference.greedy_worker"
-        for part in models_argv("main", sys.executable)
-    ]
-    env = model_env(dict(os.environ)) | {"LIGHTBOX_CATALOGUE": str(catalogue), "LIGHTBOX_WORKER_MEMORY_MB": "3000"}
-    process = subprocess.Popen(line, env=env, cwd=ROOT)
-    with redis.Redis.from_url(lightbox.REDIS_URL) as broker:
-        broker.delete("models.main")
-        wait_for(lambda: model_calls.has_worker(broker, "models.main"))
-    yield process
-    for one in [*psutil.Process(process.pid).children(recursive=True), process]:
-        one.kill()
-    process.wait()
+def worker(catalogue: Path) -> Iterator[None]:
+    app, limit = "tests.inference.greedy_worker", {"LIGHTBOX_WORKER_MEMORY_MB": "3000"}
+    with running("main", sys.executable, app, LIGHTBOX_CATALOGUE=str(catalogue), **limit):
+        yield
 
 
 @pytest.fixture
@@ -71,13 +56,6 @@ def call(greedy: Checkpoint, request: pytest.FixtureRequest) -> Callable[..., mo
         return model_calls.carry_out(greedy, "classify", [image], options, name=name, wanted=wanted, batch=batch)
 
     return call
-
-
-def wait_for(true: Callable[[], bool], seconds: float = 60.0) -> None:
-    end = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < end, "it did not come to pass"
-        time.sleep(0.05)
 
 
 def test_a_call_is_carried_out_elsewhere_and_its_worker_records_what_it_used(call, worker):
