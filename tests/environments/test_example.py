@@ -21,7 +21,8 @@ from transformers import ViTConfig, ViTForImageClassification, ViTImageProcessor
 torch.manual_seed(5)
 names = {0: "disc", 1: "ring", 2: "neither"}
 sizes = dict(hidden_size=32, num_hidden_layers=2, num_attention_heads=2, intermediate_size=48)
-config = ViTConfig(**sizes, image_size=32, patch_size=8, id2label=names, label2id={name: number for number, name in names.items()})
+numbers = {name: number for number, name in names.items()}
+config = ViTConfig(**sizes, image_size=32, patch_size=8, id2label=names, label2id=numbers)
 ViTForImageClassification(config).save_pretrained(sys.argv[1])
 ViTImageProcessor(size={"height": 32, "width": 32}).save_pretrained(sys.argv[1])
 """
