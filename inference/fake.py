@@ -138,8 +138,10 @@ class _Handler(BaseHTTPRequestHandler):
             return
         self.fake.keys.append(self.headers.get("Authorization", ""))
         reply = self.fake.reply_to(request)
-        self._wait_unless_left(reply.start_s)
-        if reply.status >= 400:
+        if self._leaves_within(reply.start_s):
+            self.fake.note_disconnect()
+            self.close_connection = True
+        elif reply.status >= 400:
             more = {} if reply.retry_after is None else {"Retry-After": str(reply.retry_after)}
             self._send(reply.status, _error(reply.text or "scripted error", reply.status), more)
         elif request.get("stream"):
@@ -151,14 +153,14 @@ class _Handler(BaseHTTPRequestHandler):
     def log_message(self, format: str, *args: Any) -> None:
         """Silence: tests read `requests` instead."""
 
-    def _wait_unless_left(self, seconds: float) -> None:
-        """Pass time as a model does that has not said a word yet; a client that hangs up meanwhile is noticed."""
+    def _leaves_within(self, seconds: float) -> bool:
+        """Pass time as a model does that has not said a word yet; whether the client hangs up meanwhile."""
         end = time.monotonic() + seconds
         while (left := end - time.monotonic()) > 0:
             readable, _, _ = select.select([self.connection], [], [], min(left, 0.02))
             if readable and not self.connection.recv(1, socket.MSG_PEEK):
-                self.fake.note_disconnect()
-                return
+                return True
+        return False
 
     def _send(self, status: int, body: dict[str, Any], headers: dict[str, str] | None = None) -> None:
         self._write(status, "application/json", json.dumps(body).encode(), headers)

@@ -18,15 +18,13 @@ from dataclasses import dataclass, field
 from typing import Literal
 from urllib.parse import urlsplit
 
-import httpx
-
 from inference.errors import BadInput
 
 FAILURES = 3  # in a row, until a server is left alone
 COOL_DOWN = 15.0  # seconds it is left alone
 FRESH = 1.0  # seconds that a reading of the metrics counts
 WITHOUT = 60.0  # seconds until a server without metrics is asked for them again
-READING = httpx.Timeout(0.5)  # a server that cannot count its requests that soon is ranked without
+READING = 0.5  # seconds: a server that cannot count its requests that soon is ranked without
 
 NOT_UNDERSTOOD = (
     "{text!r} is no model server: write openai:<base_url>#<model>, such as "
@@ -169,6 +167,8 @@ class State:
 
 def ask_load(server: Server) -> Load | None:
     """vLLM's own count of its requests, by GET /metrics; None where the server has none or does not answer."""
+    import httpx  # on first use: web processes read the list of servers, and ask none
+
     try:
         with httpx.Client(timeout=READING, trust_env=False) as client:
             answer = client.get(f"{server.root}/metrics", headers=headers_for(server))

@@ -13,7 +13,8 @@ import pytest
 from inference import routing, servers
 from inference.errors import BadInput
 from inference.fake import FakeOpenAI, Reply
-from inference.routing import ROUTED, AllResting, Cut, OpenLines, Routed
+from inference.open_lines import OpenLines
+from inference.routing import ROUTED, AllResting, Cut, Routed
 from inference.servers import Load, Server, least_busy, parse_list, read_metrics, state_of
 
 NOBODY = Server("http://127.0.0.1:9/v1", "fake-model")
