@@ -12,7 +12,7 @@ from kombu.exceptions import OperationalError
 
 from assistant.celery import app
 
-QUEUES = ("agent", "vision", "decode", "corpus", "library")
+QUEUES = ("agent", "vision", "decode", "expert", "corpus", "library", "models.main")
 
 
 @require_safe

@@ -1,5 +1,6 @@
 """One settings file for the laptop and the cluster: what differs is read from the environment (README, "Settings")."""
 
+import hashlib
 import os
 import secrets
 from pathlib import Path
@@ -44,6 +45,8 @@ VQA_MODEL = env.str("LIGHTBOX_VQA", "")
 CLASSIFY_MODEL = env.str("LIGHTBOX_CLASSIFY", "")
 MODELS_DIR = Path(env.str("LIGHTBOX_MODELS", str(DATA_DIR / "models"))).expanduser()  # a folder of weights each
 ENVIRONMENTS_DIR = Path(env.str("LIGHTBOX_ENVIRONMENTS", str(DATA_DIR / "environments"))).expanduser()
+EXCHANGE_DIR = DATA_DIR / "exchange"  # files of calls on their way to and from the workers of models
+EXCHANGE_KEY = hashlib.sha256(f"lightbox exchange {SECRET_KEY}".encode()).hexdigest()
 CATALOGUES = env.list("LIGHTBOX_CATALOGUE", default=[])  # files with further checkpoints (docs/models.md)
 GATE_MODEL = env.str("LIGHTBOX_GATE", "")
 RERANKER = env.str("LIGHTBOX_RERANK", "")
@@ -211,6 +214,7 @@ CELERY_BEAT_SCHEDULE: dict[str, Any] = {
     name: {"task": f"assistant.{name}", "schedule": SWEEP_EVERY, "options": {"queue": "agent", "expires": 30}}
     for name in ("sweep", "sweep_imports")
 } | {
+    "tidy-exchange": {"task": "assistant.tidy_exchange", "schedule": 3600.0, "options": {"queue": "agent"}},
     "sweep-text": {"task": "assistant.sweep_text", "schedule": 60.0, "options": {"queue": "agent", "expires": 50}},
     "read-waiting": {"task": "corpus.read_waiting", "schedule": 60.0, "options": {"queue": "library", "expires": 50}},
 }

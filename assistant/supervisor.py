@@ -65,6 +65,14 @@ def worker_argv(name: str, queues: str, pool: str, processes: int, python: str =
     return [python, "-W", ROOT_WARNING, *line.split(), "--without-gossip", "--without-mingle", "--loglevel", level]
 
 
+def models_argv(environment: str, python: str) -> list[str]:
+    """The start line of the worker of an environment of models; it knows no Django (inference/worker.py)."""
+    line = f"-m celery --quiet -A inference.worker worker -n models-{environment}@%h -Q models.{environment}"
+    level = os.environ.get("LIGHTBOX_LOG", "WARNING")
+    more = "-P prefork -c 1 --disable-prefetch --without-gossip --without-mingle --loglevel"
+    return [python, "-W", ROOT_WARNING, *line.split(), *more.split(), level]
+
+
 def start_lines(bind: str, port: int, data: Path, python: str = sys.executable) -> dict[str, list[str]]:
     """The start line of each of our processes by name. docker/ runs the same ones through `manage.py serve NAME`."""
     level = os.environ.get("LIGHTBOX_LOG", "WARNING")
@@ -79,6 +87,8 @@ def start_lines(bind: str, port: int, data: Path, python: str = sys.executable) 
         "agent": worker_argv("agent", "agent", "threads", 8, python),
         # One at a time, in a child that may be lost: native decoders and models crash whole processes.
         "vision": worker_argv("vision", "vision,decode", "prefork", 1, python),
+        # Calls that wait for the worker of a model: threads, which hold nothing else.
+        "expert": worker_argv("expert", "expert", "threads", 8, python),
         # Keeps the embedder and the index in memory, shared by its threads.
         "corpus": worker_argv("corpus", "corpus", "threads", 2, python),
         # Imports and the index: one at a time, in a child that a hostile file may hang or end.

@@ -48,6 +48,13 @@ def settle_text(image_id: str) -> None:
     burned_in.settle(image_id)
 
 
+@shared_task(name="assistant.tidy_exchange")
+def tidy_exchange() -> None:
+    from assistant import model_calls
+
+    model_calls.tidy()
+
+
 @shared_task(name="assistant.sweep_text")
 def sweep_text() -> None:
     from assistant import burned_in

@@ -6,10 +6,11 @@ signed references (`inference.references`), so that a worker opens nothing else.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -120,13 +121,14 @@ def read_result(path: Path) -> Result:
             made[name] = tuple(kind(pixels=kept[f"{name}-{number}"], **one) for number, one in enumerate(told[name]))
         arrays = {name.removeprefix("array-"): kept[name] for name in kept.files if name.startswith("array-")}
         vectors = kept["vectors"] if "vectors" in kept.files else None
-    return Result(
-        **made, vectors=vectors, arrays=arrays, values=told["values"], text=told["text"], notes=tuple(told["notes"])
-    )
+        rest = {"values": told["values"], "text": told["text"], "notes": tuple(told["notes"])}
+    return Result(**made, vectors=vectors, arrays=arrays, **rest)
 
 
-def _opened(path: Path) -> Any:
+@contextlib.contextmanager
+def _opened(path: Path) -> Iterator[Any]:
     try:
-        return np.load(path, allow_pickle=False)
-    except (OSError, ValueError, zipfile.BadZipFile) as error:
+        with np.load(path, allow_pickle=False) as kept:
+            yield kept
+    except (OSError, EOFError, KeyError, ValueError, TypeError, AttributeError, zipfile.BadZipFile) as error:
         raise BadInput(NOT_OURS) from error

@@ -111,7 +111,7 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         folder = item.path.relative_to(ROOT / "tests").parts[0] if item.path.is_relative_to(ROOT / "tests") else ""
-        if folder in {"browser", "services"}:
+        if folder in {"browser", "services", "environments"}:
             item.add_marker(folder)
         if folder == "browser" and not item.get_closest_marker("timeout"):
             item.add_marker(pytest.mark.timeout(300))
@@ -241,7 +241,7 @@ def worker_processes(django_db_setup: None, django_db_blocker: Any) -> Iterator[
     with django_db_blocker.unblock():
         env = {**os.environ, "DATABASE_URL": database_url()}
     workers = Workers(Supervisor(Log(settings.DATA_DIR / "logs" / "workers.log", sys.stderr)))
-    names = ("agent", "vision", "corpus", "library", "beat")
+    names = ("agent", "vision", "expert", "corpus", "library", "beat")
     lines = start_lines("127.0.0.1", 1, settings.DATA_DIR)
     for name in names:
         workers.boss.add(Program(name, lines[name], env, ROOT))
@@ -264,7 +264,7 @@ def celery_workers(transactional_db: None, worker_processes: Workers) -> Workers
     from django.conf import settings
 
     with redis.Redis.from_url(settings.REDIS_URL) as broker:
-        for queue in ("agent", "vision", "decode", "corpus", "library"):
+        for queue in ("agent", "vision", "decode", "expert", "corpus", "library"):
             broker.delete(queue)
     return worker_processes
 

@@ -158,6 +158,7 @@ ADDRESSES: dict[str, Address] = {
     "sign-in-link": Address(lambda _: ["no-such-token"], (403, 302, 302, 302)),
     "sign-out": Address(statuses=(302, 302, 302, 302), method="POST"),
     "favicon": Address(statuses=(302, 302, 302, 302)),
+    "exchange": Address(lambda w: ["not.signed"], statuses=(404, 404, 404, 404)),
     "healthz": Address(statuses=(200, 200, 200, 200)),
     "readyz": Address(statuses=(503, 503, 503, 503)),
     "corpus:browse": Address(),

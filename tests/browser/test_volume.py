@@ -105,6 +105,24 @@ def pixels(page: Any, plane: str) -> np.ndarray:
     return np.asarray(shot).astype(int)
 
 
+def settled(page: Any, plane: str, wanted: Callable[[np.ndarray], bool]) -> np.ndarray:
+    """The picture of a plane once it is as wanted: software GL on a busy machine may be some frames behind."""
+    for _ in range(40):
+        picture = pixels(page, plane)
+        if wanted(picture):
+            break
+        drawn(page)
+    return picture
+
+
+def bright(picture: np.ndarray) -> np.ndarray:
+    return picture.min(axis=2) > 200
+
+
+def coloured(picture: np.ndarray) -> np.ndarray:
+    return picture.max(axis=2) - picture.min(axis=2) > 30
+
+
 def centre(where: np.ndarray) -> tuple[float, float]:
     """(across, down) of what is marked, from 0 to 1."""
     assert where.any()
@@ -135,8 +153,7 @@ def test_the_left_of_the_patient_is_at_the_right_of_the_screen(show: Callable[..
         page.uncheck("[data-layer]")
     to_the_block(page, stored)
     for plane, (across, down) in EXPECTED.items():
-        bright = pixels(page, plane).min(axis=2) > 200
-        found = centre(bright)
+        found = centre(bright(settled(page, plane, lambda picture: bool(bright(picture).any()))))
         assert found == pytest.approx((across, down), abs=0.02), plane
         letters = page.locator(f".tile[data-plane={plane}] .side")
         assert "".join(letters.all_inner_texts()) == {"axial": "RLAP", "coronal": "RLHF", "sagittal": "APHF"}[plane]
@@ -176,14 +193,11 @@ def test_a_mask_lies_where_it_was_drawn_and_can_be_switched_off(show: Callable[.
     to_the_block(page)
     expect(page.locator(".volume-said")).to_be_hidden()
     for plane, expected in EXPECTED.items():
-        picture = pixels(page, plane)
-        coloured = picture.max(axis=2) - picture.min(axis=2) > 30
-        assert centre(coloured) == pytest.approx(expected, abs=0.02), plane
+        picture = settled(page, plane, lambda picture: bool(coloured(picture).any()))
+        assert centre(coloured(picture)) == pytest.approx(expected, abs=0.02), plane
     page.focus(".planes")
     page.keyboard.press("m")
-    drawn(page)
-    picture = pixels(page, "axial")
-    assert not (picture.max(axis=2) - picture.min(axis=2) > 30).any()
+    assert not coloured(settled(page, "axial", lambda picture: not coloured(picture).any())).any()
 
 
 def test_a_layer_that_is_lit_takes_the_crosshair_to_its_middle(show: Callable[..., Any]):
@@ -205,22 +219,19 @@ def test_everything_goes_by_the_keyboard(show: Callable[..., Any]):
     assert reading(page).voxel == (start[0] + 1, start[1] + 1, start[2] + 2)
     grey = pixels(page, "axial").mean()
     page.keyboard.press("i")
-    drawn(page)
-    assert abs(pixels(page, "axial").mean() - (255 - grey)) < 40
+    inverted = settled(page, "axial", lambda picture: abs(picture.mean() - (255 - grey)) < 40)
+    assert abs(inverted.mean() - (255 - grey)) < 40
     page.keyboard.press("i")
     page.keyboard.press("w")
-    drawn(page)
+    expect(page.locator("[name=centre]")).to_have_value("-600")
     assert page.locator(".volume [name=preset] option:checked").inner_text() == "Lung"
-    assert page.input_value("[name=centre]") == "-600"
     for key in ("d", "ArrowRight", "ArrowRight", "d"):
         page.keyboard.press(key)
-    assert page.locator(".rulers text").text_content() == "3.0 mm"  # two columns of 1.5 mm
+    expect(page.locator(".rulers text")).to_have_text("3.0 mm")  # two columns of 1.5 mm
     page.keyboard.press("p")
-    drawn(page)
-    assert page.locator(".tile:not([hidden])").count() == 1
+    expect(page.locator(".tile:not([hidden])")).to_have_count(1)
     page.keyboard.press("0")
-    drawn(page)
-    assert page.input_value("[name=centre]") == "200"
+    expect(page.locator("[name=centre]")).to_have_value("200")
 
 
 def test_a_length_is_measured_in_millimetres_of_the_patient(show: Callable[..., Any]):
@@ -230,9 +241,7 @@ def test_a_length_is_measured_in_millimetres_of_the_patient(show: Callable[..., 
     page.mouse.down()
     page.mouse.move(*spot(page, "axial", 0.75, 0.5), steps=3)
     page.mouse.up()
-    drawn(page)
-    millimetres = float(page.locator(".rulers text").text_content().removesuffix(" mm"))
-    assert millimetres == pytest.approx(30.0, abs=0.5)  # half of 40 columns of 1.5 mm
+    expect(page.locator(".rulers text")).to_have_text(re.compile(r"^(29\.[5-9]|30\.[0-5]) mm$"))  # half of 40 x 1.5 mm
 
 
 def test_wheel_drag_and_window(show: Callable[..., Any]):
@@ -240,16 +249,15 @@ def test_wheel_drag_and_window(show: Callable[..., Any]):
     before = reading(page).voxel
     page.mouse.move(*spot(page, "axial", 0.5, 0.5))
     page.mouse.wheel(0, 120)
-    drawn(page)
-    assert page.locator(".slice-number").inner_text() == f"{before[2] + 2} / {phantom.SLICES}"
+    expect(page.locator(".slice-number")).to_have_text(f"{before[2] + 2} / {phantom.SLICES}")
     page.mouse.down(button="right")
     page.mouse.move(*spot(page, "axial", 0.7, 0.5), steps=3)
     page.mouse.up(button="right")
     drawn(page)
     assert float(page.input_value("[name=width]")) > 1400
     page.select_option(".volume [name=preset]", label="Bone")
-    drawn(page)
-    assert (page.input_value("[name=centre]"), page.input_value("[name=width]")) == ("480", "2500")
+    expect(page.locator("[name=centre]")).to_have_value("480")
+    expect(page.locator("[name=width]")).to_have_value("2500")
 
 
 def test_a_series_in_time_has_a_slider(show: Callable[..., Any]):

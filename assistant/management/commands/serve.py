@@ -25,6 +25,7 @@ from django.db.migrations.executor import MigrationExecutor
 
 from assistant.chat_setting import ChatSetting
 from assistant.embedded_valkey import answers, private_folder, valkey_program
+from assistant.model_workers import MODELS, model_env, model_workers, worker_name
 from assistant.supervisor import (
     AlreadyRunning,
     Log,
@@ -33,9 +34,10 @@ from assistant.supervisor import (
     lock_data_folder,
     start_lines,
 )
+from inference import environments
 
 FIRST_PORT = 8000
-WORKERS = ("corpus", "agent", "vision", "library", "beat")
+WORKERS = ("corpus", "agent", "vision", "expert", "library", "beat")
 
 
 class Command(BaseCommand):
@@ -46,7 +48,8 @@ class Command(BaseCommand):
     requires_system_checks = []
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("process", nargs="?", choices=["web", *WORKERS, "prepare"])
+        models = [worker_name(name) for name in ("main", *environments.known())]
+        parser.add_argument("process", nargs="?", choices=["web", *WORKERS, *models, "prepare"])
 
     def handle(self, *_args: Any, process: str | None = None, **_options: Any) -> None:
         self.begun = time.monotonic()
@@ -54,12 +57,17 @@ class Command(BaseCommand):
         chat_setting()
         if process == "prepare":
             self.prepare()
+        elif process and process.startswith(MODELS):
+            self.become(model_workers()[process], model_env(dict(os.environ)))
         elif process:
             line = start_lines(bind, port_from_environment() or FIRST_PORT, settings.DATA_DIR)[process]
-            os.chdir(settings.BASE_DIR)
-            os.execv(line[0], line)  # noqa: S606 the point: this process becomes that one
+            self.become(line, dict(os.environ))
         else:
             self.serve(bind)
+
+    def become(self, line: list[str], env: dict[str, str]) -> None:
+        os.chdir(settings.BASE_DIR)
+        os.execve(line[0], line, env)  # noqa: S606 the point: this process becomes that one
 
     def prepare(self) -> None:
         with self.stage("database"):
@@ -117,6 +125,8 @@ class Command(BaseCommand):
             return
         for name in WORKERS:
             supervisor.add(Program(name, lines[name], env, settings.BASE_DIR))
+        for name, line in model_workers().items():
+            supervisor.add(Program(name, line, model_env(env), settings.BASE_DIR))
         self.greet(address, ready)
 
     def load_corpus(self, supervisor: Supervisor, env: dict[str, str]) -> subprocess.Popen[bytes]:
