@@ -5,15 +5,19 @@ choice. A server of LIGHTBOX_VQA alone is asked about images and gets no chat.
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 
 from assistant.chat_setting import ChatSetting
+from corpus import client
 from inference.errors import BadInput
 from inference.servers import Server, parse_list
 
 GUIDE = "guide"
+PATIENCE = 8.0  # seconds that a page waits for the agent worker to have looked at the servers
+NOT_SERVED = "{value} is no chat model of this Lightbox. Choose one of: {names}."
 GONE = "{label} is no longer served here, so {now} answers."
 
 
@@ -90,12 +94,22 @@ def default() -> Choice:
 def find(value: str) -> Choice | None:
     """The choice that a chat or a run has kept; None when it is not served any more. "" is the default.
 
-    A model counts as the same on whatever servers it is now.
+    A model counts as the same on whatever servers it is now, and may be named without a server.
     """
     if not value:
         return default()
-    model = value if value == GUIDE else value.partition("#")[2]
-    return next((c for c in choices() if model == (GUIDE if not c.servers else c.label)), None)
+    if value == GUIDE:
+        return next(choice for choice in choices() if not choice.servers)
+    model = value.partition("#")[2] or value
+    return next((choice for choice in choices() if choice.servers and choice.label == model), None)
+
+
+def kept(value: str) -> str:
+    """How a chat keeps this choice: "" for the default, so that it follows the settings. Raises BadInput."""
+    found = find(value)
+    if found is None:
+        raise BadInput(NOT_SERVED.format(value=value[:120], names=", ".join(choice.value for choice in choices())))
+    return "" if found == default() else found.value
 
 
 def chosen(value: str) -> tuple[Choice, str]:
@@ -117,3 +131,16 @@ def seeing_pool() -> list[Server]:
     """The servers to ask about images: that of LIGHTBOX_VQA, and others of the same model."""
     first = _servers(settings.VQA_MODEL)
     return [*first, *(s for s in all_servers() if s.model == first[0].model and s not in first)] if first else []
+
+
+def health() -> list[dict[str, Any]]:
+    """How each server is doing, asked now (`inference.server_health`): in an agent worker, whose breakers count."""
+    from inference.server_health import look
+
+    return [found.as_dict() for found in look(all_servers())]
+
+
+def asked_health() -> list[dict[str, Any]]:
+    """The same, by way of an agent worker. Raises Unavailable."""
+    found: list[dict[str, Any]] = client.ask("assistant.server_health", [], "agent", PATIENCE, "The agent worker")
+    return found

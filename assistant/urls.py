@@ -69,6 +69,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("reports/<uuid:report_id>/", reports.report, name="report"),
     path("reports/<uuid:report_id>/report.docx", reports.docx, name="report-docx"),
     path("models/", models_page.models, name="models"),
+    path("models/servers/", models_page.servers, name="model-servers"),
     path("sign-in/", access.sign_in, name="sign-in"),
     path("sign-in/<str:token>/", access.sign_in_link, name="sign-in-link"),
     path("sign-out/", access.sign_out, name="sign-out"),
