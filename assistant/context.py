@@ -5,7 +5,7 @@ from typing import Any
 from django.conf import settings
 from django.http import HttpRequest
 
-from assistant.chat_setting import ChatSetting
+from assistant import served
 from assistant.models import Conversation
 
 
@@ -14,6 +14,6 @@ def page(request: HttpRequest) -> dict[str, Any]:
         return {"multi_user": settings.MULTI_USER}
     return {
         "multi_user": settings.MULTI_USER,
-        "chat": ChatSetting.parse(settings.CHAT_MODEL),
+        "chat": served.default(),
         "conversations": Conversation.objects.visible_to(request.user)[:50],
     }

@@ -31,6 +31,11 @@ STATE_WORDS = {"requested": "waiting", "approval": "asks for your approval", "ru
 
 
 @register.filter
+def thousands(number: int | None) -> str:
+    return f"{number or 0:,}"
+
+
+@register.filter
 def took(seconds: float | None) -> str:
     """A duration as short as it can be said: 60 ms, 0.4 s, 12 s, 3 min."""
     if seconds is None:

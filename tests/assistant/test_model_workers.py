@@ -13,7 +13,9 @@ import redis
 from django.conf import settings as lightbox
 
 from assistant import checkpoints_in_use, model_calls
+from assistant.model_workers import model_env, model_workers
 from assistant.tools.base import Declined
+from inference import environments
 from inference.checkpoints import Checkpoint
 from inference.errors import BadInput, Exhausted, Unavailable
 from inference.types import Image
@@ -136,3 +138,21 @@ def test_without_a_worker_the_call_says_so(greedy, settings, monkeypatch):
     elsewhere = Checkpoint(**{f: getattr(greedy, f) for f in greedy.__slots__} | {"environment": "nowhere"})
     with pytest.raises(Unavailable, match="No worker for Greedy is running"):
         model_calls.carry_out(elsewhere, "classify", [Image(np.zeros((2, 2), np.uint8))], {}, name="nobody")
+
+
+def test_a_worker_of_models_is_told_no_secret(settings):
+    given = {"SECRET_KEY": "s", "DATABASE_URL": "postgres://x", "LIGHTBOX_CHAT_API_KEY": "k", "PATH": "/bin"}
+    told = model_env(given | {"DJANGO_SETTINGS_MODULE": "assistant.settings"})
+    assert told["PATH"] == "/bin"
+    assert not {"SECRET_KEY", "DATABASE_URL", "LIGHTBOX_CHAT_API_KEY", "DJANGO_SETTINGS_MODULE"} & told.keys()
+    assert settings.SECRET_KEY not in told.values()
+
+
+def test_each_environment_that_was_built_has_a_worker_of_its_own(settings, tmp_path):
+    settings.ENVIRONMENTS_DIR = tmp_path
+    assert list(model_workers()) == ["models"]
+    (tmp_path / "example").mkdir()
+    (tmp_path / "example" / environments.STAMP).touch()
+    line = model_workers()["models-example"]
+    assert line[0] == str(tmp_path / "example" / "bin" / "python")
+    assert line[line.index("-Q") + 1] == "models.example"
