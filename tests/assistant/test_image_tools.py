@@ -13,7 +13,7 @@ from django.urls import reverse
 from PIL import Image as Picture
 
 from assistant import runs, uploads
-from assistant.models import Artifact, Conversation, Image, Run
+from assistant.models import Artifact, Conversation, Image, ImageVector, Run
 from tests import phantom
 from tests.assistant.pages import HTMX, text_of
 from tests.inference.test_registration import film, moved
@@ -94,3 +94,48 @@ def test_a_picture_is_its_owners(alice: User, bob: User, chat: Conversation, cli
     run = asked(chat, "Align img2 to img1", [stored(alice, film()), stored(alice, moved(film()))])
     made = Artifact.objects.filter(tool_call__run=run, kind=Artifact.PICTURE)[0]
     assert client_of(bob).get(reverse("artifact-picture", args=[made.pk])).status_code == 404
+
+
+def stripes(step: int, turned: bool = False) -> np.ndarray:
+    pixels = np.tile((np.arange(96) // step % 2 * 200 + 20).astype(np.float64), (96, 1))
+    return pixels.T if turned else pixels
+
+
+def test_similar_images_are_the_owners_own(alice: User, bob: User, chat: Conversation, client: Client):
+    query, near, far = (stored(alice, stripes(*how)) for how in ((8,), (9,), (8, True)))
+    other = stored(bob, stripes(8), "bob.png")
+    run = asked(chat, "Find images similar to img1", [query])
+    assert "Of 2 of your images, the most similar to img1 has a similarity of" in answer(run)
+    assert "a baseline, not a trained model" in answer(run)
+    assert "film.png" not in answer(run)  # a file name is for the user alone
+    made = Artifact.objects.get(tool_call__run=run)
+    assert [row["id"] for row in made.data["images"]] == [str(near.pk), str(far.pk)]
+    assert not other.vectors.exists()
+    page = client.get(reverse("evidence", args=[run.answer_id, 1]), headers=HTMX)
+    assert near.name in text_of(page)
+    assert f"?image={near.pk}" in page.content.decode()
+    assert "similarity" in text_of(page)
+
+
+def test_a_listed_image_that_is_not_the_owners_is_not_shown(alice: User, bob: User, chat: Conversation, client: Client):
+    run = asked(chat, "Find images similar to img1", [stored(alice, stripes(8)), stored(alice, stripes(9))])
+    made = Artifact.objects.get(tool_call__run=run)
+    made.data["images"][0]["id"] = str(stored(bob, stripes(8), "bob.png").pk)
+    made.save()
+    page = client.get(reverse("evidence", args=[run.answer_id, 1]), headers=HTMX)
+    assert "bob.png" not in page.content.decode()
+
+
+def test_a_vector_is_made_once(alice: User, chat: Conversation):
+    images = [stored(alice, stripes(8)), stored(alice, stripes(9))]
+    asked(chat, "Find images similar to img1", images)
+    before = set(ImageVector.objects.values_list("pk", flat=True))
+    assert len(before) == 2
+    asked(chat, "Find images similar to img2", [])
+    assert set(ImageVector.objects.values_list("pk", flat=True)) == before
+
+
+def test_search_by_text_says_what_configures_it(alice: User, chat: Conversation):
+    run = asked(chat, "Find my images with a pleural effusion", [stored(alice, stripes(8))])
+    assert "Search for images by text is not configured" in answer(run)
+    assert "manage.py models pull" in answer(run)
