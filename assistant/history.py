@@ -79,7 +79,7 @@ def _question(
 def _pictures(images: list[tuple[str, Image]], longest: int) -> list[dict[str, Any]]:
     """Each image behind its name; of one that cannot be shown, why."""
     from assistant.shown import shown
-    from inference.pictures import parts
+    from inference.shown import parts
 
     content: list[dict[str, Any]] = []
     for name, image in images:

@@ -8,9 +8,9 @@ from numpy.typing import NDArray
 
 from assistant import frames, greys
 from assistant.models import Image
-from inference import allowed, pictures
+from inference import allowed
 from inference.errors import BadInput
-from inference.pictures import Shown
+from inference.shown import LONGEST, Shown, evenly, montage, png
 from inference.types import Decoded
 
 NO_SLICES = "{name} is a single image: it has no slices to choose from."
@@ -20,7 +20,7 @@ FIRST = ", the first of {all} time points"
 IN_GRID = "{line}: {count} of its {all} {what}s as a grid, row by row, each with its number drawn in: {places}."
 
 
-def shown(image: Image, name: str, slices: Sequence[int] = (), longest: int = pictures.LONGEST) -> list[Shown]:
+def shown(image: Image, name: str, slices: Sequence[int] = (), longest: int = LONGEST) -> list[Shown]:
     """The pictures of an image, each with its line. `slices` count from 1; without them a volume or cine is a montage.
 
     Raises BadInput. The caller has seen to it that the image is not held.
@@ -35,7 +35,7 @@ def shown(image: Image, name: str, slices: Sequence[int] = (), longest: int = pi
     if slices:
         chosen = [k - 1 for k in dict.fromkeys(slices)]
         return [
-            Shown(f"{line}, {allowed.place(decoded, k)}", pictures.png(p))
+            Shown(f"{line}, {allowed.place(decoded, k)}", png(p))
             for k, p in zip(chosen, _painted(image, name, chosen), strict=True)
         ]
     if several and image.pixels:
@@ -48,8 +48,8 @@ def shown(image: Image, name: str, slices: Sequence[int] = (), longest: int = pi
 
 
 def _montage(image: Image, name: str, line: str, decoded: Decoded, longest: int) -> Shown:
-    chosen = pictures.evenly(image.frames)
-    sheet = pictures.montage(_painted(image, name, chosen), [str(k + 1) for k in chosen], longest)
+    chosen = evenly(image.frames)
+    sheet = montage(_painted(image, name, chosen), [str(k + 1) for k in chosen], longest)
     said = IN_GRID.format(
         line=line,
         count=len(chosen),
@@ -57,7 +57,7 @@ def _montage(image: Image, name: str, line: str, decoded: Decoded, longest: int)
         what="slice" if image.layout == "volume" else "frame",
         places="; ".join(allowed.place(decoded, k) for k in chosen),
     )
-    return Shown(said, pictures.png(sheet))
+    return Shown(said, png(sheet))
 
 
 def _painted(image: Image, name: str, numbers: Sequence[int]) -> list[NDArray[np.uint8]]:

@@ -2,7 +2,7 @@
 
 Everything else of an image stays here: names of files, studies and series, ids, UIDs, dates, the header, notes,
 explanations of windows, text in the picture. A value that does not fit its rule is left out, whatever decoded it.
-Pixels are sent as PNG made anew from the preview (`inference.pictures`), so no comment or EXIF goes with them.
+Pixels are sent as PNG made anew from the preview (`inference.shown`), so no comment or EXIF goes with them.
 """
 
 from __future__ import annotations

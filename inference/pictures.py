@@ -1,111 +1,85 @@
-"""Pictures for a served model: data URLs made anew, each behind a line that names it; volumes as slices or a montage.
+"""Pictures made of images: greys that compare, a board of two images, their difference, three planes side by side.
 
-The lines come from the allow-list (`inference.allowed`). No address is ever given to a server to fetch.
+Only numpy and Pillow. What goes in is modality values, what comes out is uint8 for the screen.
 """
 
 from __future__ import annotations
 
-import base64
-import math
-from collections.abc import Sequence
-from dataclasses import dataclass
-from io import BytesIO
-from typing import Any
-
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image as Pillow
-from PIL import ImageDraw, ImageFont
 
-from inference.errors import BadInput
-
-LONGEST = 1024  # pixels of the longer side, unless the caller knows what suits the model
-IN_MONTAGE = 12
-WHITE, BLACK = 255, 0
-UNREADABLE = "This picture cannot be prepared for the model: it is not a readable 8-bit PNG or JPEG."
+BLACK, WHITE = 0.5, 99.5  # percentiles shown black and white
+SQUARES = 8  # of a board, along the longer side
+LONGEST = 2048  # pixels of a picture's longer side
+GAP = 8  # black pixels between planes
+LUMINANCE = (0.299, 0.587, 0.114)  # ITU-R BT.601
 
 
-@dataclass(frozen=True, slots=True)
-class Shown:
-    """A picture as a model gets it: the line that names it ("img1, chest radiograph, PA"), and an 8-bit PNG or JPEG."""
+def luminance(pixels: NDArray[np.generic]) -> NDArray[np.float32]:
+    """(H, W) float32 of (H, W) or (H, W, 3), or of (S, H, W); what is no number becomes the least of the others."""
+    values = pixels.astype(np.float32)
+    if values.ndim == 3 and values.shape[2] == 3:
+        values = values @ np.asarray(LUMINANCE, np.float32)
+    finite = np.isfinite(values)
+    if finite.all():
+        return values
+    lowest = float(values[finite].min()) if finite.any() else 0.0
+    return np.where(finite, values, np.float32(lowest))
 
-    line: str
-    picture: bytes
+
+def greys(values: NDArray[np.float32], like: NDArray[np.float32] | None = None) -> NDArray[np.uint8]:
+    """8-bit greys from the 0.5th to the 99.5th percentile, of the values themselves or of `like`; any shape."""
+    low, high = np.percentile(values if like is None else like, (BLACK, WHITE))
+    scaled = (values - low) / max(float(high - low), 1e-6) * 255.0
+    painted: NDArray[np.uint8] = np.rint(np.clip(scaled, 0, 255)).astype(np.uint8)
+    return painted
 
 
-def data_url(picture: bytes, longest: int = LONGEST) -> str:
-    """`data:image/png;base64,...` of an 8-bit PNG or JPEG file's bytes, shrunk to `longest` pixels at most a side.
+def checkerboard(first: NDArray[np.uint8], second: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """(H, W): squares of the one and the other in turn; edges run on where the two are aligned."""
+    size = max(1, -(-max(first.shape) // SQUARES))
+    rows, columns = np.indices(first.shape) // size
+    return np.where((rows + columns) % 2 == 0, first, second)
 
-    Always encoded anew, so that comments and EXIF stay behind. Raises BadInput when the bytes are no such picture.
+
+def difference(first: NDArray[np.uint8], second: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """(H, W): middle grey where both are alike, brighter where the first is brighter."""
+    return ((first.astype(np.int16) - second.astype(np.int16)) // 2 + 128).clip(0, 255).astype(np.uint8)
+
+
+def resized(pixels: NDArray[np.uint8], width: int, height: int) -> NDArray[np.uint8]:
+    """(height, width) or (height, width, 3), by area when smaller and linearly when larger."""
+    from PIL import Image as Pillow
+
+    if pixels.shape[:2] == (height, width):
+        return pixels
+    smaller = width * height < pixels.shape[0] * pixels.shape[1]
+    how = Pillow.Resampling.BOX if smaller else Pillow.Resampling.BILINEAR
+    return np.asarray(Pillow.fromarray(pixels).resize((max(width, 1), max(height, 1)), how))
+
+
+def bounded(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """The picture, made smaller when its longer side is over LONGEST pixels."""
+    height, width = pixels.shape[:2]
+    factor = min(1.0, LONGEST / max(height, width))
+    return resized(pixels, round(width * factor), round(height * factor))
+
+
+def planes(volume: NDArray[np.uint8], voxel_mm: tuple[float, float, float]) -> NDArray[np.uint8]:
+    """The middle slices of three planes of (S, H, W) side by side, in true proportions.
+
+    From left to right: along the slices, along the rows, along the columns; the last slice is at the top of the latter
+    two. `voxel_mm` is along (slice, row, column); any unit will do.
     """
-    try:
-        with Pillow.open(BytesIO(picture), formats=["PNG", "JPEG"]) as opened:
-            if opened.mode.startswith(("I", "F")):
-                raise BadInput(UNREADABLE)
-            small = opened if opened.mode in ("L", "RGB") else opened.convert("RGB")
-            small.thumbnail((longest, longest), Pillow.Resampling.LANCZOS)
-            clean = Pillow.frombytes(small.mode, small.size, small.tobytes())
-    except (OSError, ValueError, SyntaxError, Pillow.DecompressionBombError) as error:
-        raise BadInput(UNREADABLE) from error
-    buffer = BytesIO()
-    clean.save(buffer, "PNG", compress_level=3)
-    return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")
-
-
-def parts(shown: Sequence[Shown], longest: int = LONGEST) -> list[dict[str, Any]]:
-    """A message's content: for each picture its line, where it has one, then the picture. Raises BadInput."""
-    content: list[dict[str, Any]] = []
-    for one in shown:
-        if one.line:
-            content.append({"type": "text", "text": one.line})
-        content.append({"type": "image_url", "image_url": {"url": data_url(one.picture, longest)}})
-    return content
-
-
-def png(pixels: NDArray[np.uint8]) -> bytes:
-    """The file of an 8-bit picture, (H, W) or (H, W, 3)."""
-    buffer = BytesIO()
-    Pillow.fromarray(pixels).save(buffer, "PNG", compress_level=1)
-    return buffer.getvalue()
-
-
-def evenly(count: int, most: int = IN_MONTAGE) -> list[int]:
-    """At most `most` of `count` slices, from 0, evenly spread: the middle of each of so many equal parts."""
-    most = min(most, count)
-    return [(2 * i + 1) * count // (2 * most) for i in range(most)]
-
-
-def montage(pixels: Sequence[NDArray[np.uint8]], labels: Sequence[str], longest: int = LONGEST) -> NDArray[np.uint8]:
-    """Pictures of one size in a grid, row by row, its longer side at most `longest` pixels; each bears its label.
-
-    `pixels` are (H, W) or all (H, W, 3); the grid has as many columns as make it closest to a square. Raises BadInput
-    when there are none, or when sizes differ.
-    """
-    if not pixels or len({one.shape for one in pixels}) != 1 or len(labels) != len(pixels):
-        raise BadInput("A montage needs pictures of one size, and a label for each.")
-    height, width = pixels[0].shape[:2]
-    columns = min(range(1, len(pixels) + 1), key=lambda n: _sides(len(pixels), n, width, height))
-    rows = math.ceil(len(pixels) / columns)
-    scale = min(1.0, longest / max(columns * width, rows * height))
-    size = max(1, int(width * scale)), max(1, int(height * scale))
-    sheet = Pillow.new("RGB" if pixels[0].ndim == 3 else "L", (columns * size[0], rows * size[1]))
-    for i, one in enumerate(pixels):
-        tile = Pillow.fromarray(one).resize(size, Pillow.Resampling.LANCZOS)
-        _label(tile, labels[i])
-        sheet.paste(tile, (i % columns * size[0], i // columns * size[1]))
-    return np.asarray(sheet)
-
-
-def _sides(count: int, columns: int, width: int, height: int) -> int:
-    """The longer side of the grid: the shorter it is, the less the pictures shrink."""
-    return max(columns * width, math.ceil(count / columns) * height)
-
-
-def _label(tile: Pillow.Image, text: str) -> None:
-    """White on black in the upper left corner, readable on any picture."""
-    font = ImageFont.load_default(max(10, tile.height // 12))
-    draw = ImageDraw.Draw(tile)
-    colour = (WHITE, BLACK) if tile.mode == "L" else ((WHITE,) * 3, (BLACK,) * 3)
-    left, top, right, bottom = draw.textbbox((2, 1), text, font)
-    draw.rectangle((left - 2, top - 1, right + 2, bottom + 1), fill=colour[1])
-    draw.text((2, 1), text, fill=colour[0], font=font)
+    slices, rows, columns = volume.shape
+    along_slice, along_row, along_column = (size / min(voxel_mm) for size in voxel_mm)
+    high, wide, deep = round(rows * along_row), round(columns * along_column), round(slices * along_slice)
+    cuts = (
+        (volume[slices // 2], wide, high),
+        (volume[::-1, rows // 2], wide, deep),
+        (volume[::-1, :, columns // 2], high, deep),
+    )
+    parts = [resized(np.ascontiguousarray(cut), width, height) for cut, width, height in cuts]
+    tall = max(part.shape[0] for part in parts)
+    padded = [np.pad(part, ((0, tall - part.shape[0]), (0, GAP))) for part in parts]
+    return np.concatenate(padded, axis=1)[:, :-GAP]

@@ -12,8 +12,8 @@ import httpx
 from pydantic import BaseModel, ValidationError
 
 from inference.errors import BadInput, InferenceError, Unavailable
-from inference.pictures import LONGEST, Shown, parts
 from inference.routing import ROUTED
+from inference.shown import LONGEST, Shown, parts
 
 Form = TypeVar("Form", bound=BaseModel)
 

@@ -22,6 +22,7 @@ STEP_NAMES = {
     "measure_region": "Measure region",
     "classify": "Classify",
     "ask_image": "Ask about image",
+    "register_images": "Align images",
     "search_literature": "Search literature",
     "read_paper": "Read paper",
     "compare_papers": "Compare papers",

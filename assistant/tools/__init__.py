@@ -20,6 +20,7 @@ from assistant.tools import (
     gate,
     measure_region,
     read_paper,
+    register_images,
     search_literature,
     segment,
 )
@@ -36,6 +37,7 @@ TOOLS: dict[str, Tool] = {
         measure_region.TOOL,
         classify.TOOL,
         ask_image.TOOL,
+        register_images.TOOL,
         search_literature.TOOL,
         read_paper.TOOL,
         compare_papers.TOOL,

@@ -10,7 +10,7 @@ from assistant.chat_setting import ChatSetting
 from assistant.tools.base import NOT_CONFIGURED, Context, Declined, ImageArguments, Statement, Tool, ToolResult
 
 if TYPE_CHECKING:
-    from inference.pictures import Shown
+    from inference.shown import Shown
 
 MOST = 8  # pictures in one question
 TOO_MANY = (

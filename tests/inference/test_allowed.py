@@ -14,7 +14,7 @@ from PIL.PngImagePlugin import PngInfo
 
 from inference.allowed import for_model, sentence
 from inference.decode import PREVIEW, decode
-from inference.pictures import data_url
+from inference.shown import data_url
 from inference.types import Decoded, Gate, Spacing
 from tests.inference import files
 from tests.inference.canaries import Canaries, canary_file

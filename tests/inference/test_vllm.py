@@ -18,7 +18,7 @@ from pydantic import BaseModel, Field
 
 from inference.errors import BadInput, Unavailable
 from inference.fake import FakeOpenAI, Reply, repeat
-from inference.pictures import Shown, data_url
+from inference.shown import Shown, data_url
 from inference.vllm import OpenAIAnswerer
 
 

@@ -11,7 +11,7 @@ from PIL import Image as Pillow
 
 from inference import allowed
 from inference.errors import BadInput
-from inference.pictures import Shown, evenly, montage, parts, png
+from inference.shown import Shown, evenly, montage, parts, png
 from inference.types import Affine, Decoded, Gate
 
 HEAD_FIRST: Affine = ((-1.5, 0, 0, 30), (0, -1, 0, 20), (0, 0, 2.5, -40), (0, 0, 0, 1))
