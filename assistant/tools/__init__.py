@@ -120,20 +120,25 @@ def execute(call: ToolCall) -> Outcome:
 
 
 def _on_its_image(tool: Tool, context: Context, arguments: Arguments) -> ToolResult:
-    """Run the tool, unless its image is of a kind that it does not work on."""
+    """Run the tool, unless an image of the call is of a kind that it does not work on."""
     if not isinstance(arguments, ImageArguments):
         return tool.run(context, arguments)
-    image = context.image(arguments.image)
-    if line := gate.refusal(tool, arguments, image, arguments.image):
-        raise Declined(line)
-    return gate.with_note(tool.run(context, arguments), tool, arguments, image)
+    images = [(name, context.image(name)) for name in arguments.names]
+    for name, image in images:
+        if line := gate.refusal(tool, arguments, image, name):
+            raise Declined(line)
+    result = tool.run(context, arguments)
+    for name, image in images:
+        result = gate.with_note(result, tool, arguments, image, name)
+    return result
 
 
 def _check_held(tool: Tool, context: Context, arguments: Arguments) -> None:
     if not tool.shows_a_model or not isinstance(arguments, ImageArguments):
         return
-    if line := why_held(context.image(arguments.image), arguments.image):
-        raise Declined(line)
+    for name in arguments.names:
+        if line := why_held(context.image(name), name):
+            raise Declined(line)
 
 
 def failed(line: str) -> Outcome:

@@ -42,6 +42,11 @@ class ModelArguments(Arguments):
 class ImageArguments(Arguments):
     image: str = Field(description="the image's name in this conversation, such as img1", pattern=r"^img\d{1,4}$")
 
+    @property
+    def names(self) -> list[str]:
+        """Every image that the tool looks at."""
+        return [self.image]
+
 
 def clean_label(text: str) -> str:
     """A name that a person or a model gave, as one line without what the page would take for a marker."""

@@ -85,6 +85,7 @@ def test_the_metrics_of_vllm_are_read_and_its_engines_added() -> None:
         'vllm:num_requests_running_bucket{le="1.0"} 7.0\n'
     )
     assert read_metrics(text) == Load(4, 2, 0.5)
+    assert read_metrics("llamacpp:requests_processing 1\nllamacpp:requests_deferred 2\n") == Load(1, 2, None)
     assert read_metrics('vllm:num_requests_running{a="}"} 1e1\nvllm:gpu_cache_usage_perc 0.1') == Load(10, 0, 0.1)
 
 
