@@ -191,3 +191,14 @@ def test_a_set_is_made_filled_and_deleted(alice: User, bob: User, client: Client
     client.post(reverse("image-set-delete", args=[found.pk]))
     assert not ImageSet.objects.filter(pk=found.pk).exists()
     assert Image.objects.filter(owner=alice).count() == 2
+
+
+def test_an_image_is_enlarged_by_the_baseline_with_its_figures(alice: User, chat: Conversation):
+    run = asked(chat, "Enlarge img1 twofold", [stored(alice, film())])
+    said = answer(run)
+    assert "img1 was enlarged to 462 x 490 pixels by Lanczos resampling (Pillow), a baseline, PSNR" in said
+    assert "making this image smaller by the same factor" in said
+    assert "No trained model that enlarges by 2 is configured" in said
+    made = Artifact.objects.get(tool_call__run=run)
+    assert made.kind == Artifact.PICTURE
+    assert made.data["values"].keys() == {"psnr_db", "ssim"}
