@@ -23,6 +23,8 @@ STEP_NAMES = {
     "classify": "Classify",
     "ask_image": "Ask about image",
     "register_images": "Align images",
+    "find_anomalies": "Compare with normal images",
+    "enlarge_image": "Enlarge image",
     "find_similar_images": "Find similar images",
     "find_images_by_text": "Find images by text",
     "search_literature": "Search literature",
