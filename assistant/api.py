@@ -17,7 +17,7 @@ from ninja.files import UploadedFile
 from ninja.security import HttpBearer
 from pydantic import Field
 
-from assistant import follow, marks, mask_files, runs, uploads
+from assistant import follow, marks, mask_files, runs, served, uploads
 from assistant.evidence import numbered
 from assistant.models import Annotation, ApiToken, Artifact, Conversation, Image, Run, ToolCall
 from assistant.models.access import digest
@@ -187,9 +187,30 @@ class Created(Schema):
     id: uuid.UUID
 
 
+class ConversationIn(Schema):
+    """`chat_model` is a `value` of GET /api/chat-models, or a model's name; empty: the default."""
+
+    chat_model: str = Field(default="", max_length=300)
+
+
 @api.post("/conversations", response={201: Created}, summary="Start a conversation")
-def create_conversation(request: HttpRequest) -> Status[Conversation]:
-    return Status(201, Conversation.objects.create(owner=user_of(request)))
+def create_conversation(request: HttpRequest, body: ConversationIn | None = None) -> Status[Conversation]:
+    chosen = served.kept(body.chat_model) if body else ""
+    return Status(201, Conversation.objects.create(owner=user_of(request), chat_model=chosen))
+
+
+class ChatModelOut(Schema):
+    """`is_local`: what is typed stays on the machine of Lightbox; else `where` says where it goes."""
+
+    value: str
+    label: str
+    where: str
+    is_local: bool
+
+
+@api.get("/chat-models", response=list[ChatModelOut], summary="The chat models to choose from, the default first")
+def read_chat_models(request: HttpRequest) -> list[served.Choice]:
+    return served.choices()
 
 
 class MessageIn(Schema):
@@ -285,11 +306,13 @@ class ToolCallOut(Schema):
 
 
 class RunOut(Schema):
-    """`state`: queued, running, waiting, done, failed or cancelled."""
+    """`state`: queued, running, waiting, done, failed or cancelled. Tokens are null where the server counts none."""
 
     id: uuid.UUID
     state: str
     chat_model: str
+    input_tokens: int | None = None
+    output_tokens: int | None = None
     answer: AnswerOut | None
     tool_calls: list[ToolCallOut]
 
@@ -330,6 +353,8 @@ def run_out(run: Run) -> RunOut:
         id=run.pk,
         state=run.state,
         chat_model=run.chat_model,
+        input_tokens=run.input_tokens,
+        output_tokens=run.output_tokens,
         answer=_answer(run),
         tool_calls=[_tool_call(call) for call in calls],
     )

@@ -41,6 +41,8 @@ os.environ["LANGSMITH_TRACING_V2"] = "false"
 MULTI_USER = env.bool("LIGHTBOX_MULTI_USER", False)
 CHAT_MODEL = env.str("LIGHTBOX_CHAT", "guide")
 CHAT_API_KEY = env.str("LIGHTBOX_CHAT_API_KEY", "")
+SERVERS = env.str("LIGHTBOX_SERVERS", "")  # more model servers: openai:<base_url>#<model>, comma between (docs)
+SERVER_KEYS = env.str("LIGHTBOX_SERVER_KEYS", "")  # <base_url>=<key>, comma between: a key goes to its server only
 VQA_MODEL = env.str("LIGHTBOX_VQA", "")
 CLASSIFY_MODEL = env.str("LIGHTBOX_CLASSIFY", "")
 MODELS_DIR = Path(env.str("LIGHTBOX_MODELS", str(DATA_DIR / "models"))).expanduser()  # a folder of weights each

@@ -40,6 +40,13 @@ def propose_facets(question: str) -> list[tuple[str, str]]:
     return proposals.propose(question)
 
 
+@shared_task(name="assistant.server_health", ignore_result=False, time_limit=30)
+def server_health() -> list[dict[str, Any]]:
+    from assistant import served
+
+    return served.health()
+
+
 # Reading a page of text takes a second, a long cine some; a hung one is killed and asked for again by the sweep.
 @shared_task(name="assistant.settle_text", time_limit=240)
 def settle_text(image_id: str) -> None:

@@ -10,6 +10,7 @@ import tomllib
 from collections.abc import Iterable
 from dataclasses import dataclass, field, fields
 from functools import cache
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,12 @@ ROLES = frozenset(
     }
 )
 BUILT_IN, SERVED, MAIN = "built-in", "vllm", "main"  # a source, a backend, an environment
+LITERATURE = "sentence-transformers"  # the backend of what the literature's search loads itself
+BACKENDS = Path(__file__).with_name("backends")
+PARTIAL = "PARTIAL"  # a file of a folder that `models pull` has not finished
+NO_BACKEND = "Lightbox has no backend {backend} for it: docs/adding-a-tool.md says how one is written."
+NO_FOLDER = "The folder that its entry in the catalogue names is not there, or holds nothing."
+NO_PACKAGE = "Its package {package} is not installed."
 NOT_THERE = "There is no checkpoint {key!r} in the catalogue (manage.py models list)."
 WRONG = "The catalogue {path} cannot be read: {why}."
 
@@ -35,8 +42,9 @@ class Checkpoint:
     `hf:OWNER/NAME`, `url:HTTPS...`, `package:NAME` (weights in a package of its environment), `folder:PATH`, or
     `built-in`: image processing of ours without weights, a baseline. `revision` is the commit or version that was
     looked at, "" where none could be: `models pull` then records what it got. `sha256` maps file names to hashes that
-    were checked. `mean` and `std` are of channels scaled to 0..1. `size_mb` and `vram_gb` are about, 0 where not known.
-    `paper` is a key of the bundled literature, "" where it is not in it. `options` go to the backend as they are.
+    were checked, `leave` are patterns of files that are not pulled. `mean` and `std` are of channels scaled to 0..1.
+    `size_mb` and `vram_gb` are about, 0 where not known. `paper` is a key of the bundled literature, "" where it is not
+    in it. `options` go to the backend as they are.
     """
 
     key: str
@@ -65,6 +73,7 @@ class Checkpoint:
     paper: str = ""
     note: str = ""
     published: tuple[str, ...] = ()
+    leave: tuple[str, ...] = ()
     sha256: dict[str, str] = field(default_factory=dict)
     options: dict[str, Any] = field(default_factory=dict)
 
@@ -140,13 +149,31 @@ def why_not(found: Checkpoint, models: Path, environments: Path) -> str:
     """Nothing when its worker could use it now, else one line with what to do. A served one is its server's matter."""
     if found.built_in or found.served:
         return ""
+    if found.backend != LITERATURE and not has_backend(found.backend):
+        return NO_BACKEND.format(backend=found.backend)
     if found.environment != MAIN and not (environments / found.environment / "bin" / "python").exists():
         return f"Its environment is not configured: manage.py models environment {found.environment}"
-    if not found.source.startswith("package:") and not any_weights(found.folder(models)):
-        return f"Its weights are not configured: manage.py models pull {found.key}"
-    return ""
+    kind, _, package = found.source.partition(":")
+    if kind == "package":
+        return NO_PACKAGE.format(package=package) if found.environment == MAIN and not find_spec(package) else ""
+    return unready(found, found.folder(models))
+
+
+def has_backend(name: str) -> bool:
+    """Whether Lightbox has a file for this kind of checkpoint."""
+    return (BACKENDS / f"{name.replace('-', '_')}.py").is_file()
+
+
+def unready(found: Checkpoint, folder: Path) -> str:
+    """Nothing when its folder holds weights, else what is missing. What they are, the backend says when it loads."""
+    pull = f"manage.py models pull {found.key}"
+    if (folder / PARTIAL).exists():
+        return f"Its weights are there in part only: {pull} goes on with them"
+    if any_weights(folder):
+        return ""
+    return NO_FOLDER if found.source.startswith("folder:") else f"Its weights are not configured: {pull}"
 
 
 def any_weights(folder: Path) -> bool:
-    """Whether a folder holds anything: what exactly, the backend says when it loads."""
+    """Whether a folder holds anything."""
     return folder.is_dir() and any(folder.iterdir())

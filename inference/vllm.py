@@ -13,6 +13,7 @@ import httpx
 from PIL import Image as Pillow
 
 from inference.errors import BadInput, InferenceError, Unavailable
+from inference.routing import ROUTED
 
 UNREACHABLE = "The model server at {where} does not answer ({why}). Start it, or check its address in the settings."
 SLOW = "The model server at {where} took longer than {seconds:g} seconds. Try again when it is less busy."
@@ -45,12 +46,24 @@ def data_url(picture: bytes, longest: int = 1024) -> str:
 
 
 class OpenAIAnswerer:
-    """An `Answerer` over POST {base_url}/chat/completions. `base_url` ends in /v1; `name` is the model asked for."""
+    """An `Answerer` over POST {base_url}/chat/completions. `base_url` ends in /v1; `name` is the model asked for.
 
-    def __init__(self, base_url: str, model: str, *, api_key: str = "", timeout_s: float = 120.0) -> None:
+    With a `transport` (`inference.routing.Routed`) it chooses the server, and its key: `base_url` then only names it.
+    """
+
+    def __init__(
+        self,
+        base_url: str,
+        model: str,
+        *,
+        api_key: str = "",
+        timeout_s: float = 120.0,
+        transport: httpx.BaseTransport | None = None,
+    ) -> None:
         self.base_url = base_url.rstrip("/")
         self._model = model
         self._api_key = api_key
+        self._transport = transport
         self._timeout_s = timeout_s
         self._where = urlsplit(self.base_url).netloc or self.base_url
 
@@ -80,8 +93,9 @@ class OpenAIAnswerer:
         timeout = httpx.Timeout(self._timeout_s, connect=5.0)
         try:
             # No proxy from the environment: a patient's image goes to the configured server and nowhere else.
-            with httpx.Client(timeout=timeout, trust_env=False) as client:
-                response = client.post(f"{self.base_url}/chat/completions", json=body, headers=headers)
+            with httpx.Client(timeout=timeout, trust_env=False, transport=self._transport) as client:
+                base_url = ROUTED if self._transport else self.base_url
+                response = client.post(f"{base_url}/chat/completions", json=body, headers=headers)
         except httpx.ReadTimeout as error:
             raise Unavailable(SLOW.format(where=self._where, seconds=self._timeout_s)) from error
         except (httpx.HTTPError, httpx.InvalidURL) as error:

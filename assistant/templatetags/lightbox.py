@@ -22,12 +22,20 @@ STEP_NAMES = {
     "measure_region": "Measure region",
     "classify": "Classify",
     "ask_image": "Ask about image",
+    "register_images": "Align images",
+    "find_similar_images": "Find similar images",
+    "find_images_by_text": "Find images by text",
     "search_literature": "Search literature",
     "read_paper": "Read paper",
     "compare_papers": "Compare papers",
     "draft_report": "Draft report",
 }
 STATE_WORDS = {"requested": "waiting", "approval": "asks for your approval", "running": "running"}
+
+
+@register.filter
+def thousands(number: int | None) -> str:
+    return f"{number or 0:,}"
 
 
 @register.filter

@@ -3,6 +3,7 @@
 from django.conf import settings
 from pydantic import Field
 
+from assistant import served
 from assistant.chat_setting import ChatSetting
 from assistant.tools.base import NOT_CONFIGURED, Context, ImageArguments, Statement, Tool, ToolResult
 
@@ -21,18 +22,19 @@ def missing() -> str:
 
 
 def run(context: Context, arguments: AskImageArguments) -> ToolResult:
+    from inference.routing import Routed
     from inference.vllm import OpenAIAnswerer
 
-    served = ChatSetting.parse(settings.VQA_MODEL)
-    answerer = OpenAIAnswerer(served.base_url, served.model)
+    asked = ChatSetting.parse(settings.VQA_MODEL)
+    answerer = OpenAIAnswerer(asked.base_url, asked.model, transport=Routed(served.seeing_pool))
     with context.image(arguments.image).preview.open("rb") as file:
         answer = answerer.answer([file.read()], arguments.question)
     said = " ".join(answer.split())
     return ToolResult(
         summary=said[:100],
-        statements=[Statement(f"{served.model} answers: {said}", context.ref)],
+        statements=[Statement(f"{asked.model} answers: {said}", context.ref)],
         notes=["This is what a model said on seeing the image; nothing here has checked it."],
-        model=served.model,
+        model=asked.model,
     )
 
 

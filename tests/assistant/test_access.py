@@ -71,6 +71,16 @@ class World:
         return Annotation.objects.exclude(pk=self.drawn.pk).get()
 
     @property
+    def picture(self) -> Artifact:
+        """A picture that a tool made of her images."""
+        made, _ = Artifact.objects.get_or_create(
+            tool_call=self.run.tool_calls.all()[0], number=90, kind=Artifact.PICTURE, label="checkerboard"
+        )
+        if not made.file:
+            made.file.save("picture.png", ContentFile(b"\x89PNG"))
+        return made
+
+    @property
     def mask(self) -> Artifact:
         return Artifact.objects.filter(kind=Artifact.MASK)[0]
 
@@ -143,6 +153,7 @@ ADDRESSES: dict[str, Address] = {
     "annotation-saved": own(lambda w: [w.annotation.pk, "png"]),
     "artifact-saved": own(lambda w: [*mask(w), "png"]),
     "artifact": own(mask),
+    "artifact-picture": own(lambda w: [w.picture.pk]),
     "artifact-overlay": own(mask),
     "run-events": own(run),
     "run-cancel": own(run, 302, method="POST"),
@@ -154,6 +165,7 @@ ADDRESSES: dict[str, Address] = {
     "report": own(report),
     "report-docx": own(report),
     "models": Address(),
+    "model-servers": Address(),
     "sign-in": Address(statuses=(200, 200, 200, 200)),
     "sign-in-link": Address(lambda _: ["no-such-token"], (403, 302, 302, 302)),
     "sign-out": Address(statuses=(302, 302, 302, 302), method="POST"),
@@ -207,6 +219,7 @@ ADDRESSES: dict[str, Address] = {
     "api:read_image": api(image),
     "api:read_annotation": api(lambda w: [w.annotation.pk]),
     "api:create_conversation": Address(statuses=(401, 201, 201, 201), method="POST", token=True),
+    "api:read_chat_models": Address(NOBODY, (401, 200, 200, 200), token=True),
     "api:create_message": api(chat, 202, method="POST", data={"text": "hello"}),
     "api:read_run": api(run),
     "api:cancel_run": api(run, method="POST"),
