@@ -26,8 +26,8 @@ class HuggingFaceClassifier:
     """A `Classifier` from a folder that holds config.json, preprocessor_config.json and model.safetensors.
 
     Nothing is imported or read before the first `classify`, and nothing is ever downloaded; code that comes with a
-    checkpoint is not run. One instance may be shared by threads. Uses a CUDA device when there is one, unless `device` says
-    which.
+    checkpoint is not run. One instance may be shared by threads. Uses a CUDA device when there is one, unless
+    `device` says which.
     """
 
     def __init__(self, folder: Path, name: str = "", device: str = "") -> None:

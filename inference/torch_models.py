@@ -27,7 +27,7 @@ def from_folder(folder: Path, name: str, model_class: str, device: str, **option
 
 
 def part_of(folder: Path, name: str, part_class: str, **options: Any) -> Any:
-    """A model, processor or tokenizer of a folder by `from_pretrained` of a class of transformers. Raises Unavailable."""
+    """A model, processor or tokenizer of a folder by a class of transformers. Raises Unavailable."""
     try:
         import transformers
         from safetensors import SafetensorError

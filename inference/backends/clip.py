@@ -1,7 +1,8 @@
 """Zero-shot classification, and images and texts as vectors, by models of the CLIP family.
 
 A folder in transformers' layout (CLIPModel, SiglipModel: config.json, model.safetensors, preprocessor and tokenizer
-files). open_clip's layout (open_clip_config.json: BiomedCLIP as published) is told apart and not read yet. CLIP: Radford et al. 2021; SigLIP: Zhai et al. 2023.
+files). open_clip's layout (open_clip_config.json: BiomedCLIP as published) is told apart and not read yet.
+CLIP: Radford et al. 2021; SigLIP: Zhai et al. 2023.
 """
 
 from __future__ import annotations
@@ -21,8 +22,8 @@ from inference.torch_models import from_folder, part_of
 from inference.types import Heatmap, Image, Result, Score
 
 OPEN_CLIP = (
-    "{name} is in open_clip's layout, which is not read yet. Convert it to a CLIPModel folder of transformers, or choose "
-    "another model."
+    "{name} is in open_clip's layout, which is not read yet. Convert it to a CLIPModel folder of transformers, "
+    "or choose another model."
 )
 TEMPLATES = ("{}",)
 MOST_LABELS, MOST_TEMPLATES = 200, 40
@@ -56,8 +57,8 @@ class Clip:
         """Scores of one image for `labels`, as the mean over `templates` (each with {} where the label goes).
 
         CLIP: a softmax over the labels of each template; SigLIP: a sigmoid for each. The best `top_k` (0: all), best
-        first. `arrays["scores_by_template"]` is (T, L) float32, in the order of the options. With `saliency`, a heat map
-        for the best label. Raises BadInput.
+        first. `arrays["scores_by_template"]` is (T, L) float32, in the order of the options. With `saliency`, a
+        heat map for the best label. Raises BadInput.
         """
         labels, templates = _checked(options)
         image = _unit(self._encoder.images(images[:1]))[0]

@@ -65,12 +65,13 @@ class _Centre:
     """What `saliency.seen` asks a processor: the shorter side becomes SIDE, and the centre is taken."""
 
     do_center_crop = True
-    size = {"shortest_edge": SIDE}  # noqa: RUF012 - never changed
-    crop_size = {"height": SIDE, "width": SIDE}  # noqa: RUF012
+    size = {"shortest_edge": SIDE}
+    crop_size = {"height": SIDE, "width": SIDE}
 
 
 def prepared(image: Image) -> NDArray[np.float32]:
-    """(1, 1, 224, 224) from -1024 to 1024: greys stretched to the whole range, centre square, resized. Raises BadInput."""
+    """(1, 1, 224, 224) from -1024 to 1024: greys stretched to the whole range, the centre square resized. Raises
+    BadInput."""
     if image.is_colour:
         raise BadInput(COLOUR)
     side = min(image.height, image.width)

@@ -1,4 +1,4 @@
-"""CLIP and SigLIP from a folder: what the library says when it is called directly. The models are made here, untrained."""
+"""CLIP and SigLIP from a folder: what the library called directly says. The models are made here, untrained."""
 
 from __future__ import annotations
 

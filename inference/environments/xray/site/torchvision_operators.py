@@ -18,7 +18,7 @@ class DeclaresOperators:
             sys.meta_path.remove(self)
             from torch.library import Library
 
-            DeclaresOperators.library = Library("torchvision", "DEF")  # noqa: TOR901 - as long as the process lasts
+            DeclaresOperators.library = Library("torchvision", "DEF")
             for operator in ("nms", "qnms"):
                 DeclaresOperators.library.define(
                     f"{operator}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor"
