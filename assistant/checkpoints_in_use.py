@@ -25,10 +25,14 @@ def catalogue() -> dict[str, Checkpoint]:
 
 def why_not(found: Checkpoint) -> str:
     """Nothing when it can be used now, else one line with what to do."""
-    switch = ModelSwitch.objects.filter(key=found.key).first()
-    if switch and not switch.on:
+    if ModelSwitch.objects.filter(key=found.key, on=False).exists():
         return OFF.format(name=found.name)
     return unready(found)
+
+
+def switched_off() -> frozenset[str]:
+    """Keys of those that staff do not allow."""
+    return frozenset(ModelSwitch.objects.filter(on=False).values_list("key", flat=True))
 
 
 def unready(found: Checkpoint) -> str:
@@ -46,7 +50,9 @@ def server_of(found: Checkpoint) -> Server | None:
 
 def usable(role: str) -> Iterator[Checkpoint]:
     """Those that can do it now, baselines last."""
-    return (found for found in checkpoints.with_role(role, catalogue().values()) if not why_not(found))
+    off = switched_off()
+    able = checkpoints.with_role(role, catalogue().values())
+    return (found for found in able if found.key not in off and not unready(found))
 
 
 def missing(role: str, what: str) -> str:
