@@ -60,6 +60,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("exchange/<str:reference>", exchange.exchange, name="exchange"),
     path("artifacts/<uuid:artifact_id>/", images.artifact, name="artifact"),
     path("artifacts/<uuid:artifact_id>/overlay.png", images.overlay, name="artifact-overlay"),
+    path("artifacts/<uuid:artifact_id>/picture.png", images.picture, name="artifact-picture"),
     path("runs/<uuid:run_id>/events/", runs.run_events, name="run-events"),
     path("runs/<uuid:run_id>/cancel/", runs.cancel, name="run-cancel"),
     path("runs/<uuid:run_id>/calls/<int:number>/", runs.numbered_call, name="run-call"),

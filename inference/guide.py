@@ -39,8 +39,9 @@ from inference.types import Embedder
 
 CAPABILITIES = (
     "I answer from tools only. Add an image (PNG, JPEG or DICOM) and ask me to describe it, to outline the lungs on a "
-    "chest radiograph or what you mark with a box, points or a lasso, to measure what you drew, or to draft a report; "
-    "or ask about the literature on vision-language models for medical images: by task or by strategy, about one paper "
+    "chest radiograph or what you mark with a box, points or a lasso, to measure what you drew, to align two images, "
+    "to find similar ones among yours, to enlarge one, or to draft a report; or ask about the literature on "
+    "vision-language models for medical images: by task or by strategy, about one paper "
     "by its name, or for several side by side."
 )
 FINISHED = {"finish_reason": "stop"}

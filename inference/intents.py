@@ -4,7 +4,7 @@ import re
 from dataclasses import dataclass, field
 from typing import Any
 
-from inference import named
+from inference import image_tasks, named
 from inference.named import MODEL_NAME
 from inference.types import Embedder
 
@@ -100,7 +100,7 @@ IMAGE_NAME = re.compile(r"\bimg(\d{1,4})\b", re.I)
 
 AGAIN = re.compile(r"^\W*(?:and|what about|how about|same|the same|now|next|again|likewise|also)\b", re.I)
 SIZE = re.compile(r"\b(?:how (?:large|big|wide)|size|area|volume|measure\w*)\b", re.I)
-IMAGE_TOOLS = ("describe_image", "segment", "classify", "ask_image")
+IMAGE_TOOLS = ("describe_image", "segment", "classify", "ask_image", "enlarge_image", "find_anomalies")
 
 # Asked only when no rule speaks about a request that comes with an image.
 EXAMPLES = {
@@ -152,10 +152,14 @@ def understand(
         return request
     targets = _targets(text, images)
     attached = any(image.get("attached") for image in images)
+    known_images = [str(image["name"]) for image in images]
     for clause in _clauses(text, bool(targets)):
         if regions := _regions(clause, marks or []):
             for region in regions:
                 request.add("measure_region", {"region": region})
+        elif asked := [] if _is_literature(clause) else image_tasks.calls(clause, targets, known_images):
+            for name, arguments in asked:
+                request.add(name, arguments)
         else:
             _clause(request, clause, targets, attached, embedder)
     _name_papers(request, tools, known)

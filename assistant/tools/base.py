@@ -66,7 +66,8 @@ class Statement:
 
 @dataclass(frozen=True, slots=True)
 class NewArtifact:
-    """Something for the page. `png` is the bytes of a mask of the image's own size."""
+    """Something for the page. `png` is the bytes of a mask of the image's own size, or of a picture
+    (`assistant.pictures.artifact`)."""
 
     kind: str
     label: str

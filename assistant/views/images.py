@@ -156,6 +156,17 @@ def artifact(request: HttpRequest, artifact_id: uuid.UUID) -> HttpResponse:
 
 @login_required
 @require_safe
+def picture(request: HttpRequest, artifact_id: uuid.UUID) -> HttpResponse:
+    """A picture that a tool has made, as PNG."""
+    pictures = Artifact.objects.visible_to(request.user).filter(kind=Artifact.PICTURE).exclude(file="")
+    found = get_object_or_404(pictures, pk=artifact_id)
+    name = f"{'synthetic' if found.data.get('synthetic') else 'picture'}-{found.pk.hex[:8]}.png"
+    headers = {"Cache-Control": KEPT, "Content-Disposition": f'inline; filename="{name}"'}
+    return HttpResponse(_bytes(found.file), content_type="image/png", headers=headers)
+
+
+@login_required
+@require_safe
 def overlay(request: HttpRequest, artifact_id: uuid.UUID) -> HttpResponse:
     """A mask in its colour, see-through where it is not."""
     masks = Artifact.objects.visible_to(request.user).filter(kind=Artifact.MASK).exclude(file="")

@@ -71,6 +71,16 @@ class World:
         return Annotation.objects.exclude(pk=self.drawn.pk).get()
 
     @property
+    def picture(self) -> Artifact:
+        """A picture that a tool made of her images."""
+        made, _ = Artifact.objects.get_or_create(
+            tool_call=self.run.tool_calls.all()[0], number=90, kind=Artifact.PICTURE, label="checkerboard"
+        )
+        if not made.file:
+            made.file.save("picture.png", ContentFile(b"\x89PNG"))
+        return made
+
+    @property
     def mask(self) -> Artifact:
         return Artifact.objects.filter(kind=Artifact.MASK)[0]
 
@@ -144,6 +154,7 @@ ADDRESSES: dict[str, Address] = {
     "annotation-saved": own(lambda w: [w.annotation.pk, "png"]),
     "artifact-saved": own(lambda w: [*mask(w), "png"]),
     "artifact": own(mask),
+    "artifact-picture": own(lambda w: [w.picture.pk]),
     "artifact-overlay": own(mask),
     "run-events": own(run),
     "run-cancel": own(run, 302, method="POST"),

@@ -1,0 +1,77 @@
+"""What a request asks of the tools beside describing, outlining and classifying: align, find alike, compare with
+what is normal, enlarge, make. Rules over one clause; `inference.intents` asks here before its own rules."""
+
+import re
+from typing import Any
+
+Call = tuple[str, dict[str, Any]]
+
+IMAGES = r"(?:images?|pictures?|films?|scans?|x-?rays?|radiographs?|photos?|slices?|volumes?|cases|studies)"
+POINTS_AT = rf"(?:img\d+|(?:this|these|the|both|my|two) {IMAGES}|both|them|it|one another|each other)"
+REGISTER = re.compile(
+    rf"\b(?:align|co-?register|register|superimpose|overlay|warp|lay)\b[^.?!]{{0,60}}\b{POINTS_AT}\b|"
+    r"\b(?:align|register|co-?register)\s*$|\bregistration of (?:img\d+|these|both|the two)\b",
+    re.I,
+)
+ONTO = re.compile(r"\bimg\d+\b[^.?!]{0,30}\b(?:to|onto|on|with|over)\b[^.?!]{0,20}\bimg\d+", re.I)
+AFFINE = re.compile(r"\baffine\b|\bscal(?:e|ed|ing)\b", re.I)
+BENT = re.compile(r"\bb-?spline|deformabl[ey]|non-?rigid|elastic\w*|\bbent|\bwarp", re.I)
+CORRELATION = re.compile(r"\bcorrelation\b", re.I)
+SIMILAR = re.compile(
+    rf"\b(?:similar|alike|look(?:s|ing)? like|resembl\w+|nearest|closest)\b[^.?!]{{0,60}}\b{IMAGES}\b|"
+    rf"\b{IMAGES}\b[^.?!]{{0,40}}\b(?:similar to|like|that resemble|resembling|nearest to|closest to)\b",
+    re.I,
+)
+BY_TEXT = re.compile(
+    rf"\b(?:find|search|show|list|retrieve|which)\b(?: me)?(?: all| any| for)?(?: of)? (?:my |our )?{IMAGES}"
+    r"(?: of mine)? (?:of|with|showing|that show|show|labelled|for) (?P<words>[^.?!]{3,200})",
+    re.I,
+)
+MINE = re.compile(r"\b(?:my|our|own|mine|uploaded|among)\b", re.I)
+ANOMALY = re.compile(
+    r"\banomal(?:y|ies|ous)\b|\boutliers?\b|\bunusual\b|\bhow (?:ab)?normal\b|"
+    r"\b(?:compare|differ\w*|deviat\w+|depart\w*)\b[^.?!]{0,50}\b(?:normal (?:set|images?|ones)|my normals?)\b",
+    re.I,
+)
+SET_NAMED = re.compile(r"\b(?:the )?set [\"“']?(?P<name>[^\"”'.?!]{1,60})[\"”']?", re.I)
+ENLARGE = re.compile(
+    r"\b(?:enlarg\w+|upscal\w+|up-?sampl\w+|super-?resol\w+|magnif\w+|(?:raise|increase|improve)\b[^.?!]{0,20}"
+    r"\bresolution|(?:twice|four times) as large|[24]\s?x larger)\b",
+    re.I,
+)
+FOUR = re.compile(r"\b(?:4\s?x|x\s?4|four|fourfold|4 times)\b", re.I)
+SYNTHESISE = re.compile(
+    r"\b(?:synthesi[sz]e|(?:generate|make|create|draw|invent) (?:me )?(?:an? |some )?(?:(?:synthetic|artificial|fake) "
+    rf"(?:[\w-]+ ){{0,4}}?{IMAGES}|(?:[\w-]+ ){{0,4}}?{IMAGES} (?:of|with|showing)))\b",
+    re.I,
+)
+
+
+def calls(clause: str, targets: list[str], known: list[str]) -> list[Call]:
+    """The calls that a clause asks for, or none. `targets` are the images that the request is about, `known` all of
+    the conversation."""
+    if SYNTHESISE.search(clause):
+        return [("synthesise_image", {"prompt": clause[:500]})]
+    if len(known) > 1 and REGISTER.search(clause):
+        fixed, moving = (targets if len(targets) > 1 else known[-2:])[:2]
+        if ONTO.search(clause):  # the first that is named is the one that moves
+            fixed, moving = moving, fixed
+        return [("register_images", {"fixed": fixed, "moving": moving} | _how(clause))]
+    if targets and SIMILAR.search(clause):
+        return [("find_similar_images", {"image": target}) for target in targets[:1]]
+    if (by_text := BY_TEXT.search(clause)) and MINE.search(clause):
+        return [("find_images_by_text", {"text": by_text["words"].strip()})]
+    if targets and ENLARGE.search(clause):
+        factor = {"factor": 4} if FOUR.search(clause) else {}
+        return [("enlarge_image", {"image": target} | factor) for target in targets]
+    if targets and ANOMALY.search(clause):
+        named = SET_NAMED.search(clause)
+        of_set = {"normal_set": named["name"].strip()} if named else {}
+        return [("find_anomalies", {"image": target} | of_set) for target in targets]
+    return []
+
+
+def _how(clause: str) -> dict[str, str]:
+    bent, affine = BENT.search(clause), AFFINE.search(clause)
+    transform = {"transform": "bspline"} if bent else {"transform": "affine"} if affine else {}
+    return transform | ({"metric": "correlation"} if CORRELATION.search(clause) else {})
