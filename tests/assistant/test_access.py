@@ -133,6 +133,7 @@ ADDRESSES: dict[str, Address] = {
     "chat-segment": own(chat, 422, method="POST"),
     "chat-rename": own(chat, 302, method="POST", data={"title": "Film"}),
     "chat-delete": own(chat, 302, method="POST"),
+    "chat-models": own(chat),
     "chat-image": own(lambda w: chat(w) + image(w)),
     "chat-view": own(lambda w: chat(w) + image(w)),
     "study-priors": own(lambda w: [w.conversation.numbered_images.get().image.study_id], 404, method="POST"),
@@ -174,6 +175,9 @@ ADDRESSES: dict[str, Address] = {
     "report-docx": own(report),
     "models": Address(),
     "model-servers": Address(),
+    "model": Address(lambda _: ["baseline-lungs"]),
+    # On a laptop its one user switches; with accounts only staff: test_models_page.py.
+    "model-switch": Address(lambda _: ["baseline-lungs"], (302, 302, 302, 302), "POST", {"on": "1"}),
     "sign-in": Address(statuses=(200, 200, 200, 200)),
     "sign-in-link": Address(lambda _: ["no-such-token"], (403, 302, 302, 302)),
     "sign-out": Address(statuses=(302, 302, 302, 302), method="POST"),
