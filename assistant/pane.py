@@ -95,8 +95,16 @@ def evidence(message: Message, reference: dict[str, Any]) -> dict[str, Any]:
             pk=uuid.UUID(reference["artifact_id"]), tool_call__run__conversation=message.conversation_id
         )
         found = artifact.select_related("tool_call__run", "image").first()
-        return {"artifact": found, "call": calls.filter(pk=found.tool_call_id).first() if found else None}
+        call = calls.filter(pk=found.tool_call_id).first() if found else None
+        return {"artifact": found, "call": call, "found_images": _found_images(found, message.conversation.owner_id)}
     return {"call": calls.filter(pk=uuid.UUID(reference["tool_call_id"])).first()}
+
+
+def _found_images(artifact: Artifact | None, owner: int) -> list[dict[str, Any]]:
+    """The images that a search has listed, as far as they are still there and the owner's: JSON is no permission."""
+    listed = artifact.data.get("images", []) if artifact and artifact.kind == Artifact.TABLE else []
+    rows = {str(image.pk): image for image in Image.objects.filter(owner=owner, pk__in=[one["id"] for one in listed])}
+    return [one | {"image": rows[one["id"]]} for one in listed if one["id"] in rows]
 
 
 def _passage(reference: dict[str, Any], reader: int) -> dict[str, Any]:

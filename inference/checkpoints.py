@@ -6,6 +6,7 @@ their own; a later entry with the same key replaces the earlier one.
 
 from __future__ import annotations
 
+import re
 import tomllib
 from collections.abc import Iterable
 from dataclasses import dataclass, field, fields
@@ -30,6 +31,7 @@ PARTIAL = "PARTIAL"  # a file of a folder that `models pull` has not finished
 NO_BACKEND = "Lightbox has no backend {backend} for it: docs/adding-a-tool.md says how one is written."
 NO_FOLDER = "The folder that its entry in the catalogue names is not there, or holds nothing."
 NO_PACKAGE = "Its package {package} is not installed."
+KEY = re.compile(r"[a-z0-9][a-z0-9._-]{0,118}")
 NOT_THERE = "There is no checkpoint {key!r} in the catalogue (manage.py models list)."
 WRONG = "The catalogue {path} cannot be read: {why}."
 
@@ -110,6 +112,10 @@ def parse(entry: dict[str, Any]) -> Checkpoint:
     for name, value in entry.items():
         if isinstance(value, list):
             values[name] = frozenset(value) if known[name].startswith("frozenset") else tuple(value)
+    if not KEY.fullmatch(str(entry.get("key", "a"))):
+        raise BadInput(f"{entry['key']!r} is no key: small letters, digits, dots and hyphens")
+    if not entry.get("roles"):
+        raise BadInput(f"{entry.get('key', 'an entry')}: it names no role")
     try:
         made = Checkpoint(**values)
     except TypeError as error:

@@ -9,9 +9,10 @@ from django.conf import settings
 from django.utils import timezone
 from django.utils.safestring import SafeString
 
-from assistant import kinds, markdown, marks
+from assistant import checkpoint_rows, checkpoints_in_use, kinds, markdown, marks
 from assistant.forms import KindForm
 from assistant.models import Annotation, Conversation, Image, Message
+from inference.errors import InferenceError
 
 register = template.Library()
 
@@ -23,6 +24,10 @@ STEP_NAMES = {
     "classify": "Classify",
     "ask_image": "Ask about image",
     "register_images": "Align images",
+    "find_anomalies": "Compare with normal images",
+    "enlarge_image": "Enlarge image",
+    "find_similar_images": "Find similar images",
+    "find_images_by_text": "Find images by text",
     "search_literature": "Search literature",
     "read_paper": "Read paper",
     "compare_papers": "Compare papers",
@@ -46,6 +51,22 @@ def took(seconds: float | None) -> str:
     if seconds < 9.95:
         return f"{seconds:.1f} s"
     return f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.0f} min"
+
+
+@register.filter
+def record_seconds(record: dict[str, Any]) -> float:
+    """How long a call took by the clock of the worker that carried it out."""
+    return float(record.get("ended", 0)) - float(record.get("started", 0))
+
+
+@register.filter
+def checkpoint_row(key: str) -> checkpoint_rows.Row | None:
+    """The checkpoint of a record with its paper; None when the catalogue has it no more."""
+    try:
+        found = checkpoints_in_use.catalogue().get(key)
+    except InferenceError:
+        return None
+    return checkpoint_rows.rows([found])[0] if found else None
 
 
 @register.filter

@@ -18,7 +18,7 @@ from django.test import Client
 from django.urls import URLPattern, URLResolver, get_resolver, reverse
 
 from assistant import runs, uploads
-from assistant.models import Annotation, ApiToken, Artifact, Conversation, Image, Report, Run
+from assistant.models import Annotation, ApiToken, Artifact, Conversation, Image, ImageSet, Report, Run
 from corpus.documents import shelf
 from corpus.imports import work
 from corpus.models import Import, Note, Paper, PaperFile, SavedSearch
@@ -69,6 +69,11 @@ class World:
     def annotation(self) -> Annotation:
         """A mask that she drew herself."""
         return Annotation.objects.exclude(pk=self.drawn.pk).get()
+
+    @property
+    def image_set(self) -> ImageSet:
+        made, _ = ImageSet.objects.get_or_create(owner=self.conversation.owner, name="normal")
+        return made
 
     @property
     def picture(self) -> Artifact:
@@ -128,6 +133,7 @@ ADDRESSES: dict[str, Address] = {
     "chat-segment": own(chat, 422, method="POST"),
     "chat-rename": own(chat, 302, method="POST", data={"title": "Film"}),
     "chat-delete": own(chat, 302, method="POST"),
+    "chat-models": own(chat),
     "chat-image": own(lambda w: chat(w) + image(w)),
     "chat-view": own(lambda w: chat(w) + image(w)),
     "study-priors": own(lambda w: [w.conversation.numbered_images.get().image.study_id], 404, method="POST"),
@@ -153,6 +159,9 @@ ADDRESSES: dict[str, Address] = {
     "annotation-saved": own(lambda w: [w.annotation.pk, "png"]),
     "artifact-saved": own(lambda w: [*mask(w), "png"]),
     "artifact": own(mask),
+    "image-sets": Address(),
+    "image-set": own(lambda w: [w.image_set.pk]),
+    "image-set-delete": own(lambda w: [w.image_set.pk], 302, method="POST"),
     "artifact-picture": own(lambda w: [w.picture.pk]),
     "artifact-overlay": own(mask),
     "run-events": own(run),
@@ -166,6 +175,9 @@ ADDRESSES: dict[str, Address] = {
     "report-docx": own(report),
     "models": Address(),
     "model-servers": Address(),
+    "model": Address(lambda _: ["baseline-lungs"]),
+    # On a laptop its one user switches; with accounts only staff: test_models_page.py.
+    "model-switch": Address(lambda _: ["baseline-lungs"], (302, 302, 302, 302), "POST", {"on": "1"}),
     "sign-in": Address(statuses=(200, 200, 200, 200)),
     "sign-in-link": Address(lambda _: ["no-such-token"], (403, 302, 302, 302)),
     "sign-out": Address(statuses=(302, 302, 302, 302), method="POST"),

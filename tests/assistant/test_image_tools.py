@@ -13,7 +13,7 @@ from django.urls import reverse
 from PIL import Image as Picture
 
 from assistant import runs, uploads
-from assistant.models import Artifact, Conversation, Image, Run
+from assistant.models import Artifact, Conversation, Image, ImageSet, ImageVector, Run
 from tests import phantom
 from tests.assistant.pages import HTMX, text_of
 from tests.inference.test_registration import film, moved
@@ -94,3 +94,111 @@ def test_a_picture_is_its_owners(alice: User, bob: User, chat: Conversation, cli
     run = asked(chat, "Align img2 to img1", [stored(alice, film()), stored(alice, moved(film()))])
     made = Artifact.objects.filter(tool_call__run=run, kind=Artifact.PICTURE)[0]
     assert client_of(bob).get(reverse("artifact-picture", args=[made.pk])).status_code == 404
+
+
+def stripes(step: int, turned: bool = False) -> np.ndarray:
+    pixels = np.tile((np.arange(96) // step % 2 * 200 + 20).astype(np.float64), (96, 1))
+    return pixels.T if turned else pixels
+
+
+def test_similar_images_are_the_owners_own(alice: User, bob: User, chat: Conversation, client: Client):
+    query, near, far = (stored(alice, stripes(*how)) for how in ((8,), (9,), (8, True)))
+    other = stored(bob, stripes(8), "bob.png")
+    run = asked(chat, "Find images similar to img1", [query])
+    assert "Of 2 of your images, the most similar to img1 has a similarity of" in answer(run)
+    assert "a baseline, not a trained model" in answer(run)
+    assert "film.png" not in answer(run)  # a file name is for the user alone
+    made = Artifact.objects.get(tool_call__run=run)
+    assert [row["id"] for row in made.data["images"]] == [str(near.pk), str(far.pk)]
+    assert not other.vectors.exists()
+    page = client.get(reverse("evidence", args=[run.answer_id, 1]), headers=HTMX)
+    assert near.name in text_of(page)
+    assert f"?image={near.pk}" in page.content.decode()
+    assert "similarity" in text_of(page)
+
+
+def test_a_listed_image_that_is_not_the_owners_is_not_shown(alice: User, bob: User, chat: Conversation, client: Client):
+    run = asked(chat, "Find images similar to img1", [stored(alice, stripes(8)), stored(alice, stripes(9))])
+    made = Artifact.objects.get(tool_call__run=run)
+    made.data["images"][0]["id"] = str(stored(bob, stripes(8), "bob.png").pk)
+    made.save()
+    page = client.get(reverse("evidence", args=[run.answer_id, 1]), headers=HTMX)
+    assert "bob.png" not in page.content.decode()
+
+
+def test_a_vector_is_made_once(alice: User, chat: Conversation):
+    images = [stored(alice, stripes(8)), stored(alice, stripes(9))]
+    asked(chat, "Find images similar to img1", images)
+    before = set(ImageVector.objects.values_list("pk", flat=True))
+    assert len(before) == 2
+    asked(chat, "Find images similar to img2", [])
+    assert set(ImageVector.objects.values_list("pk", flat=True)) == before
+
+
+def test_search_by_text_says_what_configures_it(alice: User, chat: Conversation):
+    run = asked(chat, "Find my images with a pleural effusion", [stored(alice, stripes(8))])
+    assert "Search for images by text is not configured" in answer(run)
+    assert "manage.py models pull" in answer(run)
+
+
+def normal_set(user: User, count: int, name: str = "normal") -> ImageSet:
+    made = ImageSet.objects.create(owner=user, name=name)
+    for seed in range(count):
+        image = stored(user, stripes(8) + np.random.default_rng(seed).normal(0, 12, (96, 96)))
+        made.items.create(image=image)
+    return made
+
+
+def test_an_odd_image_scores_higher_than_the_normal_set(alice: User, bob: User, chat: Conversation):
+    normal_set(alice, 8)
+    normal_set(bob, 1, "bob's")
+    noise = np.random.default_rng(2).normal(0, 12, (96, 96))  # that of one of the set
+    odd, usual = stored(alice, stripes(3, True)), stored(alice, stripes(8) + noise)
+    said = answer(asked(chat, "How normal is img1?", [odd]))
+    assert "img1 has a distance score of" in said
+    assert "higher than 8 of 8 normal images" in said
+    assert "no probability of disease" in said
+    assert "bob's" not in said
+    assert "higher than 8 of 8" not in answer(asked(chat, "How normal is img2?", [usual]))
+
+
+def test_too_small_a_set_is_declined_with_the_number(alice: User, chat: Conversation):
+    normal_set(alice, 3)
+    said = answer(asked(chat, "Is img1 unusual?", [stored(alice, stripes(8))]))
+    assert "The set has 3 images that can be compared; at least 8 normal ones are needed." in said
+
+
+def test_without_a_set_the_page_for_it_is_named(alice: User, bob: User, chat: Conversation):
+    normal_set(bob, 1)
+    said = answer(asked(chat, "How normal is img1?", [stored(alice, stripes(8))]))
+    assert "You have no set of normal images yet. Make one of at least 8 on the page Image sets" in said
+
+
+def test_a_set_is_made_filled_and_deleted(alice: User, bob: User, client: Client):
+    mine, other = [stored(alice, stripes(step)) for step in (4, 8)], stored(bob, stripes(8))
+    made = client.post(reverse("image-sets"), {"name": "Normal  films"})
+    found = ImageSet.objects.get(owner=alice, name="Normal films")
+    address = reverse("image-set", args=[found.pk])
+    assert made["Location"] == address
+    everything = [str(image.pk) for image in (*mine, other)]
+    client.post(address, {"shown": everything, "image": [*everything, "no-uuid"]})
+    assert set(found.items.values_list("image_id", flat=True)) == {image.pk for image in mine}
+    client.post(address, {"shown": everything, "image": [str(mine[1].pk)]})
+    assert [item.image_id for item in found.items.all()] == [mine[1].pk]
+    assert "1 image in this set; at least 8 are needed" in text_of(client.get(address))
+    assert client.post(reverse("image-sets"), {"name": "Normal films"}).status_code == 422
+    assert client.post(reverse("image-sets"), {"name": " "}).status_code == 422
+    client.post(reverse("image-set-delete", args=[found.pk]))
+    assert not ImageSet.objects.filter(pk=found.pk).exists()
+    assert Image.objects.filter(owner=alice).count() == 2
+
+
+def test_an_image_is_enlarged_by_the_baseline_with_its_figures(alice: User, chat: Conversation):
+    run = asked(chat, "Enlarge img1 twofold", [stored(alice, film())])
+    said = answer(run)
+    assert "img1 was enlarged to 462 x 490 pixels by Lanczos resampling (Pillow), a baseline, PSNR" in said
+    assert "making this image smaller by the same factor" in said
+    assert "No trained model that enlarges by 2 is configured" in said
+    made = Artifact.objects.get(tool_call__run=run)
+    assert made.kind == Artifact.PICTURE
+    assert made.data["values"].keys() == {"psnr_db", "ssim"}

@@ -68,7 +68,9 @@ def test_a_published_score_names_its_source():
 @pytest.mark.parametrize(
     ("text", "what"),
     [
-        ('[[checkpoint]]\nkey = "a"', "missing"),
+        ('[[checkpoint]]\nkey = "a"\nroles = ["vqa"]', "missing"),
+        ('[[checkpoint]]\nkey = "a"', "names no role"),
+        ('[[checkpoint]]\nkey = "../a"', "is no key"),
         ('[[checkpoint]]\nkey = "a"\ncolour = 1', "colour is no field"),
         ('[[checkpoint]]\nkey="a"\nname="a"\nroles=["cook"]\nbackend="x"\nlicence="MIT"\nsource="built-in"', "cook"),
         ("[[checkpoint", "cannot be read"),
