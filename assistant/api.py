@@ -188,7 +188,7 @@ class Created(Schema):
 
 
 class ConversationIn(Schema):
-    """`chat_model` is a `value` of GET /api/chat-models, or a model's name; empty: the default."""
+    """`chat_model` is a `name` of GET /api/chat-models; empty: the default."""
 
     chat_model: str = Field(default="", max_length=300)
 
@@ -202,8 +202,7 @@ def create_conversation(request: HttpRequest, body: ConversationIn | None = None
 class ChatModelOut(Schema):
     """`is_local`: what is typed stays on the machine of Lightbox; else `where` says where it goes."""
 
-    value: str
-    label: str
+    name: str
     where: str
     is_local: bool
 

@@ -24,11 +24,16 @@ GONE = "{label} is no longer served here, so {now} answers."
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """A chat model. `value` is how chats and runs keep it; without servers it is the guide."""
+    """A chat model. `value` is how runs keep it, `name` how chats and forms do, which tells nobody its address. Without
+    servers it is the guide."""
 
     value: str
     label: str
     servers: tuple[Server, ...] = ()
+
+    @property
+    def name(self) -> str:
+        return self.label if self.servers else GUIDE
 
     @property
     def kind(self) -> str:
@@ -109,8 +114,8 @@ def kept(value: str) -> str:
     """How a chat keeps this choice: "" for the default, so that it follows the settings. Raises BadInput."""
     found = find(value)
     if found is None:
-        raise BadInput(NOT_SERVED.format(value=value[:120], names=", ".join(choice.value for choice in choices())))
-    return "" if found == default() else found.value
+        raise BadInput(NOT_SERVED.format(value=value[:120], names=", ".join(choice.name for choice in choices())))
+    return "" if found == default() else found.name
 
 
 def chosen(value: str) -> tuple[Choice, str]:

@@ -54,15 +54,14 @@ class Server:
         """`openai:<base_url>#<model>`. Raises BadInput with the line that mends it."""
         kind, _, rest = text.strip().partition(":")
         base_url, _, model = rest.partition("#")
-        parts = urlsplit(base_url)
-        if kind != "openai" or not model or parts.scheme not in ("http", "https") or not parts.hostname:
+        if kind != "openai" or not model or not _plain(base_url):
             raise BadInput(NOT_UNDERSTOOD.format(text=text))
         return cls(base_url.rstrip("/"), model, kind, api_key)
 
     @property
     def where(self) -> str:
         """host:port, as messages name it."""
-        return urlsplit(self.base_url).netloc.rpartition("@")[2]
+        return urlsplit(self.base_url).netloc
 
     @property
     def root(self) -> str:
@@ -71,6 +70,15 @@ class Server:
 
     def __str__(self) -> str:
         return f"{self.kind}:{self.base_url}#{self.model}"
+
+
+def _plain(address: str) -> bool:
+    """http(s) with a host, and without a name and password, which pages and logs would show."""
+    try:
+        parts = urlsplit(address)
+    except ValueError:
+        return False
+    return parts.scheme in ("http", "https") and bool(parts.hostname) and parts.username is None
 
 
 def parse_list(text: str) -> list[Server]:
