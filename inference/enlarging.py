@@ -70,8 +70,10 @@ def measured(pixels: Pixels, scale: int, enlarge: Enlarge) -> dict[str, float]:
 
     PSNR of identical images has no number: it is then 100 dB.
     """
-    from skimage.metrics import peak_signal_noise_ratio, structural_similarity
+    from skimage import metrics
 
+    of_noise: Any = metrics.peak_signal_noise_ratio
+    of_structure: Any = metrics.structural_similarity
     height, width = (size // scale * scale for size in pixels.shape[:2])
     if min(height, width) < max(LEAST, SIMILARITY_WINDOW) * scale // 2:
         raise BadInput(TOO_SMALL.format(scale=scale))
@@ -79,6 +81,6 @@ def measured(pixels: Pixels, scale: int, enlarge: Enlarge) -> dict[str, float]:
     again = enlarge(_by(original, width // scale, height // scale, "BICUBIC"))
     channel = {"channel_axis": 2} if original.ndim == 3 else {}
     same = np.array_equal(original, again)
-    psnr = 100.0 if same else float(peak_signal_noise_ratio(original, again, data_range=255))
-    ssim = structural_similarity(original, again, data_range=255, win_size=SIMILARITY_WINDOW, **channel)
+    psnr = 100.0 if same else float(of_noise(original, again, data_range=255))
+    ssim = of_structure(original, again, data_range=255, win_size=SIMILARITY_WINDOW, **channel)
     return {"psnr_db": psnr, "ssim": float(ssim)}

@@ -26,6 +26,7 @@ STEP_NAMES = {
     "register_images": "Align images",
     "find_anomalies": "Compare with normal images",
     "enlarge_image": "Enlarge image",
+    "synthesise_image": "Generate a synthetic image",
     "find_similar_images": "Find similar images",
     "find_images_by_text": "Find images by text",
     "search_literature": "Search literature",

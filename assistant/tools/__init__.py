@@ -26,6 +26,7 @@ from assistant.tools import (
     register_images,
     search_literature,
     segment,
+    synthesise_image,
 )
 from assistant.tools.base import EXPERT, Arguments, Context, Declined, ImageArguments, NewArtifact, Tool, ToolResult
 from inference.errors import BadInput, InferenceError
@@ -45,6 +46,7 @@ TOOLS: dict[str, Tool] = {
         find_images.TEXT,
         find_anomalies.TOOL,
         enlarge_image.TOOL,
+        synthesise_image.TOOL,
         search_literature.TOOL,
         read_paper.TOOL,
         compare_papers.TOOL,
