@@ -41,7 +41,9 @@ TROUBLE = "{name} failed by a fault of its own; the log of its worker says more.
 TIME_LIMIT = int(os.environ.get("LIGHTBOX_TOOL_TIMEOUT", "300"))
 
 app = Celery(
-    "lightbox-models", broker=BROKER.replace("unix://", "redis+socket://", 1).replace("?db=", "?virtual_host=")
+    "lightbox-models",
+    broker=BROKER.replace("unix://", "redis+socket://", 1).replace("?db=", "?virtual_host="),
+    set_as_current=False,  # whoever only imports this, as tests do, keeps their own; a worker sets it by itself
 )
 app.conf.update(
     task_ignore_result=True,
