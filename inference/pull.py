@@ -26,7 +26,8 @@ MANIFEST = "MANIFEST.json"
 TEXT = ("*.json", "*.txt", "*.jinja", "tokenizer.model", "spiece.model", "*/tokenizer.model", "*/spiece.model")
 TENSORS = ("*.bin", "*.pth", "*.pt")
 WEIGHTS = (("*.safetensors",), ("*.onnx", "*.onnx_data"), TENSORS)  # the first that is there
-FIRST = {"onnx-classifier": WEIGHTS[1], "torchscript-classifier": TENSORS}  # backends that ask for a kind
+SCRIPTS = "torchscript-classifier"
+FIRST = {"onnx-classifier": WEIGHTS[1], SCRIPTS: TENSORS}  # backends that ask for a kind
 NEVER = ("training_args.bin", "optimizer*", "scheduler.pt", "rng_state*", "*/optimizer*", f"*{MANIFEST}", ".*", "*/.*")
 COMMIT = re.compile(r"[0-9a-f]{40}")
 
@@ -39,6 +40,10 @@ NO_WEIGHTS = "{where} holds no weights that Lightbox reads (.safetensors, .onnx,
 NOT_THERE = "There is no folder {folder}."
 WRONG_HASH = (
     "{file} of {name} is not the file it should be: its hash is {found}, not {wanted}. It was removed; pull again."
+)
+NO_HASH = (
+    "{file} of {name} is a TorchScript program: once you trust it, give its hash in the catalogue: "
+    'sha256 = {{ "{file}" = "{hash}" }}'
 )
 CUT_OFF = "{file} of {name} did not come whole ({why}). Pull again: what is there is kept."
 NO_ROOM = "{name} needs {needed} MB, and {free} MB are free there."
@@ -188,7 +193,10 @@ def check_offered(found: Checkpoint, folder: Path, wanted: Iterable[Wanted]) -> 
 
 
 def check_catalogue(found: Checkpoint, folder: Path, files: Mapping[str, dict[str, Any]]) -> None:
-    """Raises BadInput for a file whose hash in the catalogue is another, or that is named there and is not here."""
+    """Raises BadInput for a file whose hash in the catalogue is another, or that is named there and is not here, and
+    for a script (TorchScript is a program) without one."""
+    if found.backend == SCRIPTS and (open_ := [n for n in files if _any(n, TENSORS) and n not in found.sha256]):
+        raise BadInput(NO_HASH.format(name=found.name, file=open_[0], hash=files[open_[0]]["sha256"]))
     for name, wanted in found.sha256.items():
         if name not in files:
             raise BadInput(NO_WEIGHTS.format(where=f"What came of {found.name} lacks {name}: it"))

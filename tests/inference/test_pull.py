@@ -241,6 +241,18 @@ def test_a_folder_is_checked_as_strictly(tmp_path, origin):
         pull.pull(entry(), tmp_path / "n", quiet, tmp_path / "empty")
 
 
+def test_a_script_needs_its_hash_in_the_catalogue(tmp_path):
+    origin = tmp_path / "origin"
+    origin.mkdir()
+    (origin / "model.pt").write_bytes(WEIGHTS)
+    script = entry(backend="torchscript-classifier")
+    with pytest.raises(BadInput, match=f'give its hash in the catalogue: sha256 = {{ "model.pt" = "{sha(WEIGHTS)}" }}'):
+        pull.pull(script, tmp_path / "m", quiet, origin)
+    assert "in part" in checkpoints.unready(script, tmp_path / "m")
+    trusted = entry(backend="torchscript-classifier", sha256={"model.pt": sha(WEIGHTS)})
+    assert pull.pull(trusted, tmp_path / "m", quiet, origin).changed
+
+
 def test_a_folder_on_another_disk_is_copied(tmp_path, origin, monkeypatch):
     monkeypatch.setattr(os, "link", lambda *_: (_ for _ in ()).throw(OSError(18, "Invalid cross-device link")))
     pull.pull(entry(), tmp_path / "m", quiet, origin)
