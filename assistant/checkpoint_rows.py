@@ -105,7 +105,7 @@ def _row(one: Checkpoint, on: bool, paper: Paper | None) -> Row:
 
 
 def grouped(role: str = "") -> list[tuple[str, list[Row]]]:
-    """(what it does, those that do it), what is ready first: each under the first of its roles, or those of one role."""
+    """(what it does, who does it), what is ready first: each under the first of its roles, or those of one role."""
     catalogue = checkpoints_in_use.catalogue().values()
     if role in ROLES:
         return [(ROLE_WORDS[role], _ready_first(rows(checkpoints.with_role(role, catalogue))))]
