@@ -11,9 +11,8 @@ from django.utils.safestring import SafeString
 
 from assistant import checkpoint_rows, checkpoints_in_use, kinds, markdown, marks
 from assistant.forms import KindForm
-from assistant.models import Annotation, Conversation, Image, Message
-from inference.errors import InferenceError
 from assistant.models import Annotation, Artifact, Conversation, Image, Message
+from inference.errors import InferenceError
 
 register = template.Library()
 
