@@ -401,7 +401,7 @@ async def _server_sent(run_id: uuid.UUID, after: int) -> AsyncIterator[str]:
 @api.get("/artifacts/{uuid:artifact_id}", summary="A mask as PNG (8-bit, 0 and 255), or another result as JSON")
 def read_artifact(request: HttpRequest, artifact_id: uuid.UUID) -> HttpResponse:
     artifact = get_object_or_404(Artifact.objects.visible_to(user_of(request)), pk=artifact_id)
-    if artifact.file:
+    if artifact.file and not artifact.of_volume:
         try:
             with artifact.file.open("rb") as file:
                 return HttpResponse(file.read(), content_type="image/png")

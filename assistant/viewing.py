@@ -132,6 +132,7 @@ def _of_artifact(found: Artifact, shown: bool, lit: Artifact | Annotation | None
         colour=colour_of(found),
         shown=shown or is_lit,
         frame=found.data.get("frame"),
+        frames=found.data.get("frames"),
         overlay=reverse("artifact-overlay", args=[found.pk]) if found.file else None,
         nifti=reverse("artifact-nifti", args=[found.pk]) if mask else None,
         box=_box(found.data) if found.kind == Artifact.BOX else None,

@@ -279,3 +279,8 @@ class Artifact(models.Model):
     @property
     def ref(self) -> str:
         return f"c{self.tool_call.number}.{self.number}"
+
+    @property
+    def of_volume(self) -> bool:
+        """Whether it is the mask of all frames, mask.npz, and not of one, a PNG."""
+        return self.kind == self.MASK and str(self.file.name).endswith(".npz")

@@ -73,13 +73,14 @@ class Statement:
 @dataclass(frozen=True, slots=True)
 class NewArtifact:
     """Something for the page. `png` is the bytes of a mask of the image's own size, or of a picture
-    (`assistant.pictures.artifact`)."""
+    (`assistant.pictures.artifact`); `mask` is that of a whole volume, (S, H, W) uint8, 0 or 255."""
 
     kind: str
     label: str
     image: Image | None = None
     png: bytes | None = None
     data: dict[str, Any] = field(default_factory=dict)
+    mask: NDArray[np.uint8] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,6 +25,7 @@ from assistant.tools.base import (
     image_of,
     load,
 )
+from assistant.tools.volume import volume
 from inference import prompted
 from inference.checkpoints import Checkpoint
 from inference.decode import NO_FRAME
@@ -105,13 +106,21 @@ def place(name: str, image: Image, frame: int) -> str:
     return f"{name}, {'slice' if image.layout == 'volume' else 'frame'} {frame + 1}"
 
 
+def size_words(value: float, unit: str) -> str:
+    return f"{value:,.0f} {unit}" if value >= 10 else f"{value:.2g} {unit}"
+
+
 def area_words(cm2: float) -> str:
-    return f"{cm2:.0f} cm2" if cm2 >= 10 else f"{cm2:.2g} cm2"
+    return size_words(cm2, "cm2")
 
 
 def _statement(mask: Mask, where: str, ref: str) -> Statement:
     share = (mask.pixels > 0).mean()
-    area = f"{mask.area_cm2:.0f} cm2" if mask.area_cm2 is not None else f"{share:.0%} of the image"
+    area = f"{share:.0%} of the {'volume' if mask.pixels.ndim == 3 else 'image'}"
+    if mask.area_cm2 is not None:
+        area = f"{mask.area_cm2:.0f} cm2"
+    elif mask.volume_cm3 is not None:
+        area = size_words(mask.volume_cm3, "cm3")
     which = mask.label.replace("lung, image left", "lung on the left of the image")
     which = which.replace("lung, image right", "lung on the right of the image")
     return Statement(f"The {which} was outlined on {where}: {area}.", ref)
@@ -137,26 +146,28 @@ def run(context: Context, arguments: SegmentArguments) -> ToolResult:
     image = context.image(arguments.image)
     found = choose(context.call.run.conversation, arguments)
     wanted = matching(arguments.structure, found.labels)
-    given = [load(image, arguments.frame)]
-    done = model_calls.perform(context, found, "segment", given, {"structures": list(wanted)})
+    whole = found.layouts == {"volume"}
+    given = volume(image, arguments.image) if whole else load(image, arguments.frame)
+    done = model_calls.perform(context, found, "segment", [given], {"structures": list(wanted)})
     masks = _asked_for(done.result, arguments.structure)
-    where = place(arguments.image, image, arguments.frame)
+    where = arguments.image if whole else place(arguments.image, image, arguments.frame)
     return ToolResult(
         summary=f"{len(masks)} mask{'s' if len(masks) > 1 else ''} on {where}",
         statements=[_statement(mask, where, f"{context.ref}.{number}") for number, mask in enumerate(masks, 1)],
-        notes=_notes(image, *done.result.notes),
-        artifacts=[
-            NewArtifact(
-                Artifact.MASK,
-                mask.label,
-                image,
-                as_png(mask.pixels),
-                {"area_cm2": mask.area_cm2, "frame": arguments.frame},
-            )
-            for mask in masks
-        ],
+        notes=[*done.result.notes] if whole else _notes(image, *done.result.notes),
+        artifacts=[_artifact(mask, image, arguments.frame) for mask in masks],
         model=found.name,
         records=[done.record.as_dict()],
+    )
+
+
+def _artifact(mask: Mask, image: Image, frame: int) -> NewArtifact:
+    """Of a volume's mask all slices, of any other the frame that was outlined."""
+    if mask.pixels.ndim == 3:
+        data = {"volume_cm3": mask.volume_cm3, "pixels": int((mask.pixels > 0).sum())}
+        return NewArtifact(Artifact.MASK, mask.label, image, None, data, mask.pixels)
+    return NewArtifact(
+        Artifact.MASK, mask.label, image, as_png(mask.pixels), {"area_cm2": mask.area_cm2, "frame": frame}
     )
 
 
