@@ -199,7 +199,8 @@ def _fit(row: Calibration) -> None:
     if not wanted:
         raise BadInput(NO_LABEL.format(labels=", ".join(sorted(scored))))
     for label in wanted:
-        pairs = [(one[label], truth[name][label]) for name, one in scores.items() if label in truth.get(name, {})]
+        known = [name for name, one in scores.items() if label in one and label in truth.get(name, {})]
+        pairs = [(scores[name][label], truth[name][label]) for name in known]
         values, present = np.array([p[0] for p in pairs]), np.array([p[1] for p in pairs], dtype=int)
         if why := calibrate.why_not(label, values, present):
             refused[label] = why
