@@ -18,7 +18,6 @@ from django.test import Client
 from django.urls import URLPattern, URLResolver, get_resolver, reverse
 
 from assistant import runs, uploads
-from assistant.models import Annotation, ApiToken, Artifact, Conversation, Image, ImageSet, Report, Run
 from assistant.models import Annotation, ApiToken, Artifact, Calibration, Conversation, Image, ImageSet, Report, Run
 from corpus.documents import shelf
 from corpus.imports import work

@@ -1,7 +1,7 @@
-"""torchxrayvision's DenseNet by this product's code says what the library says. Untrained tensors, in a safetensors file.
+"""torchxrayvision's DenseNet by this product's code says what the library says. Untrained tensors, as safetensors.
 
-Needs torchxrayvision, which lives in the environment xray: LIGHTBOX_TEST_XRAY names a folder of packages that has it and
-torchvision, else the built environment is used, and without one this is skipped.
+Needs torchxrayvision, which lives in the environment xray: LIGHTBOX_TEST_XRAY names a folder of packages that has it
+and torchvision, else the built environment is used, and without one this is skipped.
 """
 
 from __future__ import annotations
