@@ -72,7 +72,7 @@ class Pulled:
 
     @property
     def megabytes(self) -> float:
-        return sum(file["bytes"] for file in self.files.values()) / 1e6
+        return float(sum(file["bytes"] for file in self.files.values())) / 1e6
 
 
 def pull(found: Checkpoint, folder: Path, say: Say, origin: Path | None = None) -> Pulled:
