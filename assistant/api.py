@@ -17,7 +17,7 @@ from ninja.files import UploadedFile
 from ninja.security import HttpBearer
 from pydantic import Field
 
-from assistant import follow, marks, mask_files, runs, served, uploads
+from assistant import follow, mask_files, runs, served, uploads
 from assistant.evidence import numbered
 from assistant.models import Annotation, ApiToken, Artifact, Conversation, Image, Run, ToolCall
 from assistant.models.access import digest
@@ -162,7 +162,7 @@ def read_annotation(request: HttpRequest, annotation_id: uuid.UUID, frame: int =
     mark = get_object_or_404(Annotation.objects.visible_to(user_of(request)), pk=annotation_id)
     if mark.kind != Annotation.MASK or not mark.file:
         return JsonResponse(_mark(mark).dict())
-    return HttpResponse(marks.as_png(mask_files.frame(mark.file, frame)), content_type="image/png")
+    return HttpResponse(mask_files.as_png(mask_files.frame(mark.file, frame)), content_type="image/png")
 
 
 class RefusedOut(Schema):
@@ -188,7 +188,7 @@ class Created(Schema):
 
 
 class ConversationIn(Schema):
-    """`chat_model` is a `value` of GET /api/chat-models, or a model's name; empty: the default."""
+    """`chat_model` is a `name` of GET /api/chat-models; empty: the default."""
 
     chat_model: str = Field(default="", max_length=300)
 
@@ -202,8 +202,7 @@ def create_conversation(request: HttpRequest, body: ConversationIn | None = None
 class ChatModelOut(Schema):
     """`is_local`: what is typed stays on the machine of Lightbox; else `where` says where it goes."""
 
-    value: str
-    label: str
+    name: str
     where: str
     is_local: bool
 

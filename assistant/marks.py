@@ -71,13 +71,6 @@ def read_png(data: bytes, image: Image) -> Mask:
     return np.where(inside, 255, 0).astype(np.uint8)
 
 
-def as_png(mask: Mask) -> bytes:
-    """An 8-bit grey PNG."""
-    out = io.BytesIO()
-    Picture.fromarray(mask).save(out, "PNG")
-    return out.getvalue()
-
-
 def add_mask(
     image: Image,
     png: bytes,

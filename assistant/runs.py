@@ -151,7 +151,7 @@ def _said(run: Run) -> Generator[events.AgentEvent | events.Spent, None, None]:
         yield from agent.advance(
             chat_model(run.chat_model),
             usable,
-            history(run, with_pixels=run.chat_model != served.GUIDE),
+            history(run, run.chat_model != served.GUIDE, served.longest_side(run.chat_model)),
             dict(finished.values_list("call_id", "text")),
             thread=str(run.pk),
             saver=saver,

@@ -16,6 +16,7 @@ from inference.errors import BadInput
 from inference.servers import Server, parse_list
 
 GUIDE = "guide"
+DEFAULT_SIDE = 1024  # pixels
 PATIENCE = 8.0  # seconds that a page waits for the agent worker to have looked at the servers
 NOT_SERVED = "{value} is no chat model of this Lightbox. Choose one of: {names}."
 GONE = "{label} is no longer served here, so {now} answers."
@@ -23,11 +24,16 @@ GONE = "{label} is no longer served here, so {now} answers."
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """A chat model. `value` is how chats and runs keep it; without servers it is the guide."""
+    """A chat model. `value` is how runs keep it, `name` how chats and forms do, which tells nobody its address. Without
+    servers it is the guide."""
 
     value: str
     label: str
     servers: tuple[Server, ...] = ()
+
+    @property
+    def name(self) -> str:
+        return self.label if self.servers else GUIDE
 
     @property
     def kind(self) -> str:
@@ -108,8 +114,8 @@ def kept(value: str) -> str:
     """How a chat keeps this choice: "" for the default, so that it follows the settings. Raises BadInput."""
     found = find(value)
     if found is None:
-        raise BadInput(NOT_SERVED.format(value=value[:120], names=", ".join(choice.value for choice in choices())))
-    return "" if found == default() else found.value
+        raise BadInput(NOT_SERVED.format(value=value[:120], names=", ".join(choice.name for choice in choices())))
+    return "" if found == default() else found.name
 
 
 def chosen(value: str) -> tuple[Choice, str]:
@@ -131,6 +137,22 @@ def seeing_pool() -> list[Server]:
     """The servers to ask about images: that of LIGHTBOX_VQA, and others of the same model."""
     first = _servers(settings.VQA_MODEL)
     return [*first, *(s for s in all_servers() if s.model == first[0].model and s not in first)] if first else []
+
+
+def longest_side(value: str) -> int:
+    """Pixels that a picture for this model may have along its longer side. Raises ImproperlyConfigured."""
+    model = value.partition("#")[2] or value
+    limits = dict(_limit(part) for part in settings.PICTURE_PIXELS.split(",") if part.strip())
+    return limits.get(model, limits.get("", DEFAULT_SIDE))
+
+
+def _limit(text: str) -> tuple[str, int]:
+    model, _, pixels = text.strip().rpartition("=")
+    if not (pixels.isascii() and pixels.isdecimal() and 64 <= int(pixels) <= 8192):
+        raise ImproperlyConfigured(
+            f"LIGHTBOX_PICTURE_PIXELS={text!r} is not understood: write pixels from 64 to 8192, or <model>=<pixels>."
+        )
+    return model, int(pixels)
 
 
 def health() -> list[dict[str, Any]]:

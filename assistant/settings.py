@@ -43,6 +43,8 @@ CHAT_MODEL = env.str("LIGHTBOX_CHAT", "guide")
 CHAT_API_KEY = env.str("LIGHTBOX_CHAT_API_KEY", "")
 SERVERS = env.str("LIGHTBOX_SERVERS", "")  # more model servers: openai:<base_url>#<model>, comma between (docs)
 SERVER_KEYS = env.str("LIGHTBOX_SERVER_KEYS", "")  # <base_url>=<key>, comma between: a key goes to its server only
+# Pixels of the longer side of a picture that a model is sent; of single models: 1024,<model>=1536
+PICTURE_PIXELS = env.str("LIGHTBOX_PICTURE_PIXELS", "1024")
 VQA_MODEL = env.str("LIGHTBOX_VQA", "")
 CLASSIFY_MODEL = env.str("LIGHTBOX_CLASSIFY", "")
 MODELS_DIR = Path(env.str("LIGHTBOX_MODELS", str(DATA_DIR / "models"))).expanduser()  # a folder of weights each
@@ -218,6 +220,11 @@ CELERY_BEAT_SCHEDULE: dict[str, Any] = {
 } | {
     "tidy-exchange": {"task": "assistant.tidy_exchange", "schedule": 3600.0, "options": {"queue": "agent"}},
     "sweep-text": {"task": "assistant.sweep_text", "schedule": 60.0, "options": {"queue": "agent", "expires": 50}},
+    "sweep-calibrations": {
+        "task": "assistant.sweep_calibrations",
+        "schedule": 60.0,
+        "options": {"queue": "agent", "expires": 50},
+    },
     "read-waiting": {"task": "corpus.read_waiting", "schedule": 60.0, "options": {"queue": "library", "expires": 50}},
 }
 

@@ -1,4 +1,4 @@
-"""What a worker of models costs and keeps: the time that it adds to a call, loading, and who leaves when memory runs short.
+"""What a worker of models costs and keeps: time added to a call, loading, and who leaves when memory runs short.
 
     python -m bench.models
 
@@ -18,7 +18,7 @@ import django
 import numpy as np
 import psutil
 
-CALLS = 20
+CALLS = 10
 BUDGET_MB = 500  # room for one of the two
 CATALOGUE = """
 [[checkpoint]]
@@ -59,8 +59,12 @@ def timed(call: Callable[[], object]) -> list[float]:
 
 def said(name: str, seconds: list[float]) -> float:
     middle, late = statistics.median(seconds), sorted(seconds)[int(0.95 * len(seconds))]
-    print(f"{name:<34} p50 {middle * 1000:7.1f} ms, p95 {late * 1000:7.1f} ms")
+    tell(name, f"p50 {middle * 1000:.1f} ms, p95 {late * 1000:.1f} ms")
     return middle
+
+
+def tell(name: str, words: str) -> None:
+    print(f"{name:<24} {words}", flush=True)
 
 
 def main() -> None:
@@ -93,26 +97,31 @@ def measure(folder: Path) -> None:
 def compare() -> None:
     from assistant import checkpoints_in_use, model_calls
     from inference import perform
+    from inference.checkpoints import Checkpoint
     from inference.types import Image
     from tests.model_worker import running
 
     one, two = (checkpoints_in_use.catalogue()[f"vit-{name}"] for name in ("one", "two"))
     image = Image(np.random.default_rng(0).integers(0, 255, (1024, 1024)).astype(np.uint8))
     kept = perform.Residents(BUDGET_MB * 1024 * 1024, "cpu")
-    here = said("in this process", timed(lambda: perform.perform(one, one.folder(Path()), "classify", [image], {}, kept)))
+    folder = one.folder(Path())
+    here = said("in this process", timed(lambda: perform.perform(one, folder, "classify", [image], {}, kept)))
     numbers = iter(range(1000))
 
-    def call(found: object = one) -> model_calls.Performed:
-        return model_calls.carry_out(found, "classify", [image], {}, name=f"bench-{next(numbers)}")  # type: ignore[arg-type]
+    def call(found: Checkpoint = one) -> model_calls.Performed:
+        return model_calls.carry_out(found, "classify", [image], {}, name=f"bench-{next(numbers)}")
 
     with running("main", sys.executable):
-        first = call()
+        first = call().record
         there = said("through a worker", timed(call))
-        print(f"{'added by the worker':<34} {(there - here) * 1000:.1f} ms at the median")
-        print(f"{'loaded':<34} in {first.record.load_seconds:.1f} s; the process then takes {first.record.memory_mb:.0f} MB")
-        other, again = call(two), call(one)
-        print(f"{'budget of ' + str(BUDGET_MB) + ' MB':<34} the other loads in {other.record.load_seconds:.1f} s and takes its place:")
-        print(f"{'':<34} {other.record.memory_mb:.0f} MB after it, and the first loads again in {again.record.load_seconds:.1f} s")
+        other, again = call(two).record, call(one).record
+    tell("added by the worker", f"{(there - here) * 1000:.1f} ms at the median")
+    tell("loading", f"{first.load_seconds:.1f} s; the process then takes {first.memory_mb:.0f} MB")
+    tell(
+        f"budget of {BUDGET_MB} MB",
+        f"the other takes its place in {other.load_seconds:.1f} s: {other.memory_mb:.0f} MB",
+    )
+    tell("", f"and the first loads again in {again.load_seconds:.1f} s: {again.memory_mb:.0f} MB")
 
 
 if __name__ == "__main__":

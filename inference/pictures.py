@@ -83,3 +83,32 @@ def planes(volume: NDArray[np.uint8], voxel_mm: tuple[float, float, float]) -> N
     tall = max(part.shape[0] for part in parts)
     padded = [np.pad(part, ((0, tall - part.shape[0]), (0, GAP))) for part in parts]
     return np.concatenate(padded, axis=1)[:, :-GAP]
+
+
+WATERMARK = "SYNTHETIC"
+FAINT = 0.35  # how far the text over the picture covers it
+
+
+def watermarked(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """The picture, (H, W) or (H, W, 3), with SYNTHETIC in a solid band below and faintly all over, so that no crop of a
+    good part of it is without. The band covers the lowest part of the picture; the size stays."""
+    from PIL import Image as Pillow
+    from PIL import ImageDraw, ImageFont
+
+    height, width = pixels.shape[:2]
+    letters = max(8, width // 12)
+    font = ImageFont.load_default(letters)
+    over = Pillow.new("L", (width, height), 0)
+    draw = ImageDraw.Draw(over)
+    for line, top in enumerate(range(0, height, 2 * letters)):
+        draw.text((-(line % 2) * 3 * letters, top), f"{WATERMARK}  " * 4, fill=round(255 * FAINT), font=font)
+    share = np.asarray(over, np.float32) / 255
+    grey = np.where(pixels.mean() > 127, 0.0, 255.0)
+    if pixels.ndim == 3:
+        share = share[:, :, None]
+    marked = np.rint(pixels * (1 - share) + grey * share).astype(np.uint8)
+    band = Pillow.new("L", (width, min(height, round(1.4 * letters))), 0)
+    ImageDraw.Draw(band).text((letters // 4, 0), WATERMARK, fill=255, font=font)
+    below = np.asarray(band)
+    marked[height - len(below) :] = below if pixels.ndim == 2 else below[:, :, None]
+    return marked

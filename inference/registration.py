@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,7 +26,7 @@ from inference.types import Image, Picture, Result, Volume
 Kind = Literal["rigid", "affine", "bspline"]
 Metric = Literal["mutual-information", "correlation"]
 Numbers = NDArray[np.float64]
-Given = TypeVar("Given", Image, Volume)
+Given = Image | Volume
 KINDS: tuple[Kind, ...] = ("rigid", "affine", "bspline")
 METRICS: tuple[Metric, ...] = ("mutual-information", "correlation")
 

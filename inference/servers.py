@@ -3,7 +3,7 @@
 What is known of a server is kept for each process, by its address: requests of ours under way, its own count of
 requests (vLLM's metrics), and a circuit breaker. A breaker opens after FAILURES failures in a row; the server is then
 not asked for COOL_DOWN seconds, after which one request may try it again. Servers without such metrics (Ollama,
-LM Studio, llama.cpp as it is started by default) are ranked by our own requests under way.
+LM Studio, llama.cpp without --metrics) are ranked by our own requests under way.
 
 `inference.routing` sends requests by this; `inference.server_health` says it to people.
 """
@@ -30,8 +30,10 @@ NOT_UNDERSTOOD = (
     "{text!r} is no model server: write openai:<base_url>#<model>, such as "
     "openai:http://127.0.0.1:8001/v1#Qwen/Qwen3-VL-8B-Instruct"
 )
-# docs.vllm.ai, "Production Metrics"; the second name of the key-value cache is that of vLLM before 0.10.
-RUNNING, WAITING = "vllm:num_requests_running", "vllm:num_requests_waiting"
+# As vLLM names them (docs.vllm.ai, "Production Metrics"; the second name of the cache is an older one), and llama.cpp's
+# server when it is started with --metrics.
+RUNNING = ("vllm:num_requests_running", "llamacpp:requests_processing")
+WAITING = ("vllm:num_requests_waiting", "llamacpp:requests_deferred")
 CACHE = ("vllm:kv_cache_usage_perc", "vllm:gpu_cache_usage_perc")
 SAMPLE = re.compile(r"^(?P<name>[a-zA-Z_:][\w:]*)(?:\{.*\})?\s+(?P<value>[-+\w.]+)(?:\s+-?\d+)?$", re.ASCII)
 
@@ -52,15 +54,14 @@ class Server:
         """`openai:<base_url>#<model>`. Raises BadInput with the line that mends it."""
         kind, _, rest = text.strip().partition(":")
         base_url, _, model = rest.partition("#")
-        parts = urlsplit(base_url)
-        if kind != "openai" or not model or parts.scheme not in ("http", "https") or not parts.hostname:
+        if kind != "openai" or not model or not _plain(base_url):
             raise BadInput(NOT_UNDERSTOOD.format(text=text))
         return cls(base_url.rstrip("/"), model, kind, api_key)
 
     @property
     def where(self) -> str:
         """host:port, as messages name it."""
-        return urlsplit(self.base_url).netloc.rpartition("@")[2]
+        return urlsplit(self.base_url).netloc
 
     @property
     def root(self) -> str:
@@ -69,6 +70,15 @@ class Server:
 
     def __str__(self) -> str:
         return f"{self.kind}:{self.base_url}#{self.model}"
+
+
+def _plain(address: str) -> bool:
+    """http(s) with a host, and without a name and password, which pages and logs would show."""
+    try:
+        parts = urlsplit(address)
+    except ValueError:
+        return False
+    return parts.scheme in ("http", "https") and bool(parts.hostname) and parts.username is None
 
 
 def parse_list(text: str) -> list[Server]:
@@ -86,19 +96,20 @@ class Load:
 
 
 def read_metrics(text: str) -> Load | None:
-    """The load in a Prometheus text; None where it is not vLLM's. Counts of several engines are added."""
+    """The load in a Prometheus text; None where it says nothing of it. Counts of several engines are added."""
     found: dict[str, list[float]] = {}
     for line in text.splitlines():
-        if line.startswith("vllm:") and (sample := SAMPLE.match(line)):
+        if line.startswith(("vllm:", "llamacpp:")) and (sample := SAMPLE.match(line)):
             try:
                 found.setdefault(sample["name"], []).append(float(sample["value"]))
             except ValueError:
                 continue
-    counts = [value for name in (RUNNING, WAITING) for value in found.get(name, [])]
-    if RUNNING not in found or not all(0 <= value < 1e9 for value in counts):
+    running, waiting, cache = (
+        [v for name in names for v in found.get(name, [])] for names in (RUNNING, WAITING, CACHE)
+    )
+    if not running or not all(0 <= value < 1e9 for value in running + waiting):
         return None
-    cache = [value for name in CACHE for value in found.get(name, []) if 0 <= value <= 1]
-    return Load(int(sum(found[RUNNING])), int(sum(found.get(WAITING, []))), max(cache, default=None))
+    return Load(int(sum(running)), int(sum(waiting)), max((v for v in cache if 0 <= v <= 1), default=None))
 
 
 class State:

@@ -257,6 +257,7 @@ class Artifact(models.Model):
 
     MASK, BOX, TABLE, PASSAGES, REPORT = "mask", "box", "table", "passages", "report"
     LINE, HEATMAP, PICTURE = "line", "heatmap", "picture"
+    ON_IMAGES = (MASK, BOX, LINE, HEATMAP)  # what the viewer lays over an image, and a chip lights up there
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     tool_call = models.ForeignKey(ToolCall, on_delete=models.CASCADE, related_name="artifacts")

@@ -11,7 +11,7 @@ from django.utils.safestring import SafeString
 
 from assistant import checkpoint_rows, checkpoints_in_use, kinds, markdown, marks
 from assistant.forms import KindForm
-from assistant.models import Annotation, Conversation, Image, Message
+from assistant.models import Annotation, Artifact, Conversation, Image, Message
 from inference.errors import InferenceError
 
 register = template.Library()
@@ -24,6 +24,9 @@ STEP_NAMES = {
     "classify": "Classify",
     "ask_image": "Ask about image",
     "register_images": "Align images",
+    "find_anomalies": "Compare with normal images",
+    "enlarge_image": "Enlarge image",
+    "synthesise_image": "Generate a synthetic image",
     "find_similar_images": "Find similar images",
     "find_images_by_text": "Find images by text",
     "search_literature": "Search literature",
@@ -110,6 +113,12 @@ def in_words(value: Any) -> str:
         shown = {name: f"{item:g}" if isinstance(item, float) else item for name, item in sorted(value.items())}
         return " ".join(f"{name} {item}" for name, item in shown.items())
     return ", ".join(map(in_words, value)) if isinstance(value, list) else str(value)
+
+
+@register.filter
+def on_an_image(reference: dict[str, Any] | None) -> bool:
+    """Whether a reference is opened in the viewer: a mask, box, line or heat map of a tool."""
+    return bool(reference and reference.get("artifact_id") and reference.get("kind") in Artifact.ON_IMAGES)
 
 
 @register.filter

@@ -17,6 +17,8 @@ from assistant.tools import (
     compare_papers,
     describe_image,
     draft_report,
+    enlarge_image,
+    find_anomalies,
     find_images,
     gate,
     measure_region,
@@ -24,6 +26,7 @@ from assistant.tools import (
     register_images,
     search_literature,
     segment,
+    synthesise_image,
 )
 from assistant.tools.base import EXPERT, Arguments, Context, Declined, ImageArguments, NewArtifact, Tool, ToolResult
 from inference.errors import BadInput, InferenceError
@@ -41,6 +44,9 @@ TOOLS: dict[str, Tool] = {
         register_images.TOOL,
         find_images.SIMILAR,
         find_images.TEXT,
+        find_anomalies.TOOL,
+        enlarge_image.TOOL,
+        synthesise_image.TOOL,
         search_literature.TOOL,
         read_paper.TOOL,
         compare_papers.TOOL,
@@ -81,7 +87,10 @@ def queue_of(name: str, arguments: dict[str, Any], conversation: Conversation) -
     if not (role := tool.role(made)):
         return tool.queue
     try:
-        found = checkpoints_in_use.choose(role, name, conversation, getattr(made, "model", ""))
+        if tool.choose:
+            found = tool.choose(conversation, made)
+        else:
+            found = checkpoints_in_use.choose(role, name, conversation, getattr(made, "model", ""))
     except (Declined, InferenceError):  # the call itself will say so
         return tool.queue
     return tool.queue if found.built_in else EXPERT
@@ -120,20 +129,25 @@ def execute(call: ToolCall) -> Outcome:
 
 
 def _on_its_image(tool: Tool, context: Context, arguments: Arguments) -> ToolResult:
-    """Run the tool, unless its image is of a kind that it does not work on."""
+    """Run the tool, unless an image of the call is of a kind that it does not work on."""
     if not isinstance(arguments, ImageArguments):
         return tool.run(context, arguments)
-    image = context.image(arguments.image)
-    if line := gate.refusal(tool, arguments, image, arguments.image):
-        raise Declined(line)
-    return gate.with_note(tool.run(context, arguments), tool, arguments, image)
+    images = [(name, context.image(name)) for name in arguments.names]
+    for name, image in images:
+        if line := gate.refusal(tool, arguments, image, name):
+            raise Declined(line)
+    result = tool.run(context, arguments)
+    for name, image in images:
+        result = gate.with_note(result, tool, arguments, image, name)
+    return result
 
 
 def _check_held(tool: Tool, context: Context, arguments: Arguments) -> None:
     if not tool.shows_a_model or not isinstance(arguments, ImageArguments):
         return
-    if line := why_held(context.image(arguments.image), arguments.image):
-        raise Declined(line)
+    for name in arguments.names:
+        if line := why_held(context.image(name), name):
+            raise Declined(line)
 
 
 def failed(line: str) -> Outcome:

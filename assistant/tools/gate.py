@@ -68,12 +68,12 @@ def _is_a(kind: Gate) -> str:
     return f"looks like {what} (confidence {': '.join(filter(None, (f'{kind.confidence:.2f}', signs_of(kind))))})"
 
 
-def with_note(result: ToolResult, tool: Tool, arguments: Any, image: Image) -> ToolResult:
+def with_note(result: ToolResult, tool: Tool, arguments: Any, image: Image, name: str) -> ToolResult:
     """The result, saying so when it was not known that the image suits the tool."""
     accepts = tool.accepts(arguments)
     if not accepts.untold(image.kind_of()):
         return result
-    note = NOTE.format(name=arguments.image, works_on=accepts.works_on)
+    note = NOTE.format(name=name, works_on=accepts.works_on)
     return replace(result, notes=[*result.notes, note])
 
 

@@ -3,6 +3,7 @@
 import io
 import uuid
 
+import numpy as np
 from django.contrib.auth.decorators import login_required
 from django.contrib.auth.models import User
 from django.db.models.fields.files import FieldFile
@@ -25,6 +26,9 @@ WIDTHS = (96, 512)
 ORIGINAL_TYPES = {"png": "image/png", "jpeg": "image/jpeg", "dicom": "application/dicom"}
 NOT_KEPT = "The original was not kept: this image was de-identified when it was uploaded. Save the clean copy instead."
 FILL_ALPHA = 110
+HEAT_STEPS = (0, 96, 176, 255)
+HEAT = ((60, 10, 90), (190, 50, 90), (245, 140, 20), (252, 250, 160))  # brightness grows with the value, for every eye
+HEAT_ALPHA = 0.7
 KEPT = "private, max-age=3600"
 
 
@@ -168,13 +172,27 @@ def picture(request: HttpRequest, artifact_id: uuid.UUID) -> HttpResponse:
 @login_required
 @require_safe
 def overlay(request: HttpRequest, artifact_id: uuid.UUID) -> HttpResponse:
-    """A mask in its colour, see-through where it is not."""
-    masks = Artifact.objects.visible_to(request.user).filter(kind=Artifact.MASK).exclude(file="")
-    found = get_object_or_404(masks, pk=artifact_id)
+    """A mask in its colour, or a heat map from see-through to bright."""
+    laid = Artifact.objects.visible_to(request.user).filter(kind__in=(Artifact.MASK, Artifact.HEATMAP))
+    found = get_object_or_404(laid.exclude(file=""), pk=artifact_id)
     with found.file.open("rb") as file, Picture.open(file, formats=["PNG"]) as picture:
+        if found.kind == Artifact.HEATMAP:
+            return HttpResponse(heated(picture), content_type="image/png", headers={"Cache-Control": KEPT})
         mask = picture.convert("L").point([0] * 128 + [255] * 128)
     png = coloured(mask, MASK_COLOURS[colour_of(found) - 1])
     return HttpResponse(png, content_type="image/png", headers={"Cache-Control": KEPT})
+
+
+def heated(grey: Picture.Image) -> bytes:
+    """A heat map as a palette: the greater, the brighter and the less see-through."""
+    steps = range(256)
+    painted = grey.convert("L")
+    painted = Picture.frombytes("P", painted.size, painted.tobytes())
+    ramp = [tuple(int(np.interp(step, HEAT_STEPS, channel)) for channel in zip(*HEAT, strict=True)) for step in steps]
+    painted.putpalette([value for colour in ramp for value in colour])
+    out = io.BytesIO()
+    painted.save(out, "PNG", transparency=bytes(int(step * HEAT_ALPHA) for step in steps), compress_level=6)
+    return out.getvalue()
 
 
 def coloured(mask: Picture.Image, colour: str) -> bytes:

@@ -26,8 +26,10 @@ LIMIT = "Similar by grey levels, edges and texture (a baseline, not a trained mo
 
 def descriptor(pixels: NDArray[Any]) -> Embedding:
     """(D,) float32, L2-normalised, of (H, W) or (H, W, 3) modality values."""
-    from skimage.feature import hog, local_binary_pattern
+    from skimage import feature
 
+    hog: Any = feature.hog
+    local_binary_pattern: Any = feature.local_binary_pattern
     small = pictures.resized(pictures.greys(pictures.luminance(pixels)), SIDE, SIDE)
     half = SIDE // 2
     quarters = [small[r : r + half, c : c + half] for r in (0, half) for c in (0, half)]

@@ -24,7 +24,7 @@ class SimpleITK:
             raise BadInput(TWO)
         kind = _one_of(registration.KINDS, "transform", options.get("transform", "rigid"))
         metric = _one_of(registration.METRICS, "metric", options.get("metric", "mutual-information"))
-        return registration.register(images[0], images[1], kind, metric)  # type: ignore[type-var]
+        return registration.register(images[0], images[1], kind, metric)
 
 
 def _one_of(known: Sequence[Any], what: str, given: object) -> Any:

@@ -18,7 +18,7 @@ from django.test import Client
 from django.urls import URLPattern, URLResolver, get_resolver, reverse
 
 from assistant import runs, uploads
-from assistant.models import Annotation, ApiToken, Artifact, Conversation, Image, Report, Run
+from assistant.models import Annotation, ApiToken, Artifact, Conversation, Image, ImageSet, Report, Run
 from corpus.documents import shelf
 from corpus.imports import work
 from corpus.models import Import, Note, Paper, PaperFile, SavedSearch
@@ -69,6 +69,11 @@ class World:
     def annotation(self) -> Annotation:
         """A mask that she drew herself."""
         return Annotation.objects.exclude(pk=self.drawn.pk).get()
+
+    @property
+    def image_set(self) -> ImageSet:
+        made, _ = ImageSet.objects.get_or_create(owner=self.conversation.owner, name="normal")
+        return made
 
     @property
     def picture(self) -> Artifact:
@@ -154,6 +159,9 @@ ADDRESSES: dict[str, Address] = {
     "annotation-saved": own(lambda w: [w.annotation.pk, "png"]),
     "artifact-saved": own(lambda w: [*mask(w), "png"]),
     "artifact": own(mask),
+    "image-sets": Address(),
+    "image-set": own(lambda w: [w.image_set.pk]),
+    "image-set-delete": own(lambda w: [w.image_set.pk], 302, method="POST"),
     "artifact-picture": own(lambda w: [w.picture.pk]),
     "artifact-overlay": own(mask),
     "run-events": own(run),

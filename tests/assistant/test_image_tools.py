@@ -1,7 +1,10 @@
 """Tools that make pictures of images or find them: asked in a chat, answered by the guide, opened as evidence."""
 
 import io
+import sys
 from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -13,7 +16,9 @@ from django.urls import reverse
 from PIL import Image as Picture
 
 from assistant import runs, uploads
-from assistant.models import Artifact, Conversation, Image, ImageVector, Run
+from assistant.models import Artifact, Conversation, Image, ImageSet, ImageVector, Run
+from inference import pictures, types
+from inference.types import Result
 from tests import phantom
 from tests.assistant.pages import HTMX, text_of
 from tests.inference.test_registration import film, moved
@@ -139,3 +144,133 @@ def test_search_by_text_says_what_configures_it(alice: User, chat: Conversation)
     run = asked(chat, "Find my images with a pleural effusion", [stored(alice, stripes(8))])
     assert "Search for images by text is not configured" in answer(run)
     assert "manage.py models pull" in answer(run)
+
+
+def normal_set(user: User, count: int, name: str = "normal") -> ImageSet:
+    made = ImageSet.objects.create(owner=user, name=name)
+    for seed in range(count):
+        image = stored(user, stripes(8) + np.random.default_rng(seed).normal(0, 12, (96, 96)))
+        made.items.create(image=image)
+    return made
+
+
+def test_an_odd_image_scores_higher_than_the_normal_set(alice: User, bob: User, chat: Conversation):
+    normal_set(alice, 8)
+    normal_set(bob, 1, "bob's")
+    noise = np.random.default_rng(2).normal(0, 12, (96, 96))  # that of one of the set
+    odd, usual = stored(alice, stripes(3, True)), stored(alice, stripes(8) + noise)
+    said = answer(asked(chat, "How normal is img1?", [odd]))
+    assert "img1 has a distance score of" in said
+    assert "higher than 8 of 8 normal images" in said
+    assert "no probability of disease" in said
+    assert "bob's" not in said
+    assert "higher than 8 of 8" not in answer(asked(chat, "How normal is img2?", [usual]))
+
+
+def test_too_small_a_set_is_declined_with_the_number(alice: User, chat: Conversation):
+    normal_set(alice, 3)
+    said = answer(asked(chat, "Is img1 unusual?", [stored(alice, stripes(8))]))
+    assert "The set has 3 images that can be compared; at least 8 normal ones are needed." in said
+
+
+def test_without_a_set_the_page_for_it_is_named(alice: User, bob: User, chat: Conversation):
+    normal_set(bob, 1)
+    said = answer(asked(chat, "How normal is img1?", [stored(alice, stripes(8))]))
+    assert "You have no set of normal images yet. Make one of at least 8 on the page Image sets" in said
+
+
+def test_a_set_is_made_filled_and_deleted(alice: User, bob: User, client: Client):
+    mine, other = [stored(alice, stripes(step)) for step in (4, 8)], stored(bob, stripes(8))
+    made = client.post(reverse("image-sets"), {"name": "Normal  films"})
+    found = ImageSet.objects.get(owner=alice, name="Normal films")
+    address = reverse("image-set", args=[found.pk])
+    assert made["Location"] == address
+    everything = [str(image.pk) for image in (*mine, other)]
+    client.post(address, {"shown": everything, "image": [*everything, "no-uuid"]})
+    assert set(found.items.values_list("image_id", flat=True)) == {image.pk for image in mine}
+    client.post(address, {"shown": everything, "image": [str(mine[1].pk)]})
+    assert [item.image_id for item in found.items.all()] == [mine[1].pk]
+    assert "1 image in this set; at least 8 are needed" in text_of(client.get(address))
+    assert client.post(reverse("image-sets"), {"name": "Normal films"}).status_code == 422
+    assert client.post(reverse("image-sets"), {"name": " "}).status_code == 422
+    client.post(reverse("image-set-delete", args=[found.pk]))
+    assert not ImageSet.objects.filter(pk=found.pk).exists()
+    assert Image.objects.filter(owner=alice).count() == 2
+
+
+def test_an_image_is_enlarged_by_the_baseline_with_its_figures(alice: User, chat: Conversation):
+    run = asked(chat, "Enlarge img1 twofold", [stored(alice, film())])
+    said = answer(run)
+    assert "img1 was enlarged to 462 x 490 pixels by Lanczos resampling (Pillow), a baseline, PSNR" in said
+    assert "making this image smaller by the same factor" in said
+    assert "No trained model that enlarges by 2 is configured" in said
+    made = Artifact.objects.get(tool_call__run=run)
+    assert made.kind == Artifact.PICTURE
+    assert made.data["values"].keys() == {"psnr_db", "ssim"}
+
+
+class _Made:
+    """Stands where a diffusers pipeline would: the real one is tested in its own environment."""
+
+    def synthesise(self, _images: Any, _options: Any) -> Result:
+        pixels = pictures.watermarked(np.zeros((96, 128, 3), np.uint8))
+        return Result(pictures=(types.Picture("synthetic image", pixels, synthetic=True),))
+
+
+SYNTHESIS = """
+[[checkpoint]]
+key = "tiny"
+name = "Tiny"
+roles = ["synthesis"]
+backend = "tiny-synthesis"
+licence = "MIT"
+source = "folder:{folder}"
+"""
+
+
+@pytest.fixture
+def synthesis(tmp_path: Path, settings: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "weights").mkdir()
+    (tmp_path / "weights" / "model.safetensors").touch()
+    (tmp_path / "catalogue.toml").write_text(SYNTHESIS.format(folder=tmp_path / "weights"))
+    settings.CATALOGUES = [str(tmp_path / "catalogue.toml")]
+    backend = ModuleType("inference.backends.tiny_synthesis")
+    backend.load = lambda *_: _Made()  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "inference.backends.tiny_synthesis", backend)
+
+
+@pytest.mark.usefixtures("synthesis")
+def test_a_synthetic_picture_says_so_everywhere_and_joins_nothing(alice: User, chat: Conversation, client: Client):
+    run = asked(chat, "Generate a synthetic chest x-ray with an effusion", [])
+    made = Artifact.objects.get(tool_call__run=run)
+    assert made.data["synthetic"]
+    assert made.image is None
+    assert not Image.objects.filter(owner=alice).exists()
+    page = text_of(client.get(reverse("evidence", args=[run.answer_id, 1]), headers=HTMX))
+    assert "Generated by a model: it shows no patient" in page
+    served = client.get(reverse("artifact-picture", args=[made.pk]))
+    assert "synthetic-" in served["Content-Disposition"]
+    with Picture.open(io.BytesIO(served.content)) as shown:
+        assert shown.text["Synthetic"] == "true"
+        assert np.asarray(shown)[-8:].max() == 255  # the band below
+    report = asked(chat, "Draft a report", [])
+    assert "There is nothing to report yet" in answer(report)
+
+
+def test_synthesis_is_not_configured_by_default(chat: Conversation):
+    said = answer(asked(chat, "Generate a synthetic chest x-ray", []))
+    assert "Image synthesis is not configured" in said
+
+
+@pytest.mark.parametrize("shape", [(64, 64), (200, 120, 3), (9, 9)])
+@pytest.mark.parametrize("grey", [0, 255])
+def test_the_mark_is_in_every_quarter_of_the_pixels(shape: tuple[int, ...], grey: int):
+    plain = np.full(shape, grey, np.uint8)
+    marked = pictures.watermarked(plain)
+    assert marked.shape == shape
+    height, width = shape[0] // 2, shape[1] // 2
+    if height > 30:
+        for top, left in ((0, 0), (0, width), (height, 0), (height, width)):
+            part = slice(top, top + height), slice(left, left + width)
+            assert not np.array_equal(marked[part], plain[part])
+    assert not np.array_equal(marked, plain)

@@ -68,7 +68,9 @@ def test_a_served_model_calls_tools_and_its_evidence_is_checked(conversation, ra
     first, second = server.requests
     assert {tool["function"]["name"] for tool in first["tools"]} >= {"segment", "search_literature", "draft_report"}
     assert "ask_image" not in {tool["function"]["name"] for tool in first["tools"]}
-    picture = first["messages"][-1]["content"][1]["image_url"]["url"]
+    _, named, picture = first["messages"][-1]["content"]
+    assert named["text"] == "img1, chest radiograph, PA"
+    picture = picture["image_url"]["url"]
     assert picture.startswith("data:image/")
     told = [m for m in second["messages"] if m["role"] == "tool"]
     assert len(told) == 2
