@@ -27,7 +27,7 @@ TEXT = ("*.json", "*.txt", "*.jinja", "tokenizer.model", "spiece.model", "*/toke
 TENSORS = ("*.bin", "*.pth", "*.pt")
 WEIGHTS = (("*.safetensors",), ("*.onnx", "*.onnx_data"), TENSORS)  # the first that is there
 SCRIPTS = "torchscript-classifier"
-FIRST = {"onnx-classifier": WEIGHTS[1], SCRIPTS: TENSORS}  # backends that ask for a kind
+FIRST = {"onnx-classifier": WEIGHTS[1], "torchxrayvision": WEIGHTS[0], SCRIPTS: TENSORS}  # backends that ask for a kind
 NEVER = ("training_args.bin", "optimizer*", "scheduler.pt", "rng_state*", "*/optimizer*", f"*{MANIFEST}", ".*", "*/.*")
 COMMIT = re.compile(r"[0-9a-f]{40}")
 
@@ -72,7 +72,7 @@ class Pulled:
 
     @property
     def megabytes(self) -> float:
-        return sum(file["bytes"] for file in self.files.values()) / 1e6
+        return float(sum(file["bytes"] for file in self.files.values())) / 1e6
 
 
 def pull(found: Checkpoint, folder: Path, say: Say, origin: Path | None = None) -> Pulled:

@@ -45,7 +45,7 @@ def hub() -> str:
 def from_hub(found: Checkpoint, folder: Path, say: Say) -> tuple[str, list[str]]:
     """The commit and the names of what was taken of a repository. Raises any InferenceError."""
     import huggingface_hub
-    from huggingface_hub.utils import disable_progress_bars
+    from huggingface_hub.utils.tqdm import disable_progress_bars
 
     if not sys.stderr.isatty():
         disable_progress_bars()

@@ -64,7 +64,15 @@ class Status(NamedTuple):
 
 def status() -> list[Status]:
     """Every tool, whether it can be used now, and if not, the line that configures it."""
-    return [Status(t.name, t.description, not t.missing(), t.missing()) for t in TOOLS.values()]
+    lines = {tool.name: _missing(tool) for tool in TOOLS.values()}
+    return [Status(t.name, t.description, not lines[t.name], lines[t.name]) for t in TOOLS.values()]
+
+
+def _missing(tool: Tool) -> str:
+    try:
+        return tool.missing()
+    except InferenceError as error:  # a catalogue that cannot be read: the page says it, and lists the other tools
+        return str(error)
 
 
 def check_arguments(name: str, arguments: dict[str, Any]) -> str:

@@ -199,6 +199,7 @@ def test_what_the_entry_leaves_is_left_and_a_backend_gets_its_kind():
     offered = ["unet/a.fp16.safetensors", "unet/a.safetensors", "model.onnx", "c.json"]
     assert pull.chosen(entry(leave=["*.fp16.*"]), offered) == ["c.json", "unet/a.safetensors"]
     assert pull.chosen(entry(backend="onnx-classifier"), offered) == ["c.json", "model.onnx"]
+    assert pull.chosen(entry(backend="torchxrayvision"), ["whole-module.pt"]) == []  # a pickle of a module
 
 
 @pytest.fixture
