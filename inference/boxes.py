@@ -2,9 +2,9 @@
 
 Nothing of the answer is run or guessed at: it is JSON of one form, or it is refused with one line. Which numbers a
 model writes depends on its family. Qwen2.5-VL writes pixels of the picture as its own processor has resized it, to
-multiples of 28: near those of the picture it was sent, unless that is resized far. Qwen2-VL and Qwen3-VL write thousandths of the width and of the height, 0 to 1000
-(QwenLM/Qwen3-VL, issues 866 and 1427). Taking the one for the other puts every box in a wrong place that looks right,
-so whoever shows boxes says which was taken.
+multiples of 28: near those of the picture it was sent, unless that is resized far. Qwen2-VL and Qwen3-VL write
+thousandths of the width and of the height, 0 to 1000 (QwenLM/Qwen3-VL, issues 866 and 1427). Taking the one for the
+other puts every box in a wrong place that looks right, so whoever shows boxes says which was taken.
 """
 
 from __future__ import annotations
