@@ -17,7 +17,7 @@ from ninja.files import UploadedFile
 from ninja.security import HttpBearer
 from pydantic import Field
 
-from assistant import follow, marks, mask_files, runs, served, uploads
+from assistant import follow, mask_files, runs, served, uploads
 from assistant.evidence import numbered
 from assistant.models import Annotation, ApiToken, Artifact, Conversation, Image, Run, ToolCall
 from assistant.models.access import digest
@@ -162,7 +162,7 @@ def read_annotation(request: HttpRequest, annotation_id: uuid.UUID, frame: int =
     mark = get_object_or_404(Annotation.objects.visible_to(user_of(request)), pk=annotation_id)
     if mark.kind != Annotation.MASK or not mark.file:
         return JsonResponse(_mark(mark).dict())
-    return HttpResponse(marks.as_png(mask_files.frame(mark.file, frame)), content_type="image/png")
+    return HttpResponse(mask_files.as_png(mask_files.frame(mark.file, frame)), content_type="image/png")
 
 
 class RefusedOut(Schema):
@@ -401,7 +401,7 @@ async def _server_sent(run_id: uuid.UUID, after: int) -> AsyncIterator[str]:
 @api.get("/artifacts/{uuid:artifact_id}", summary="A mask as PNG (8-bit, 0 and 255), or another result as JSON")
 def read_artifact(request: HttpRequest, artifact_id: uuid.UUID) -> HttpResponse:
     artifact = get_object_or_404(Artifact.objects.visible_to(user_of(request)), pk=artifact_id)
-    if artifact.file:
+    if artifact.file and not artifact.of_volume:
         try:
             with artifact.file.open("rb") as file:
                 return HttpResponse(file.read(), content_type="image/png")

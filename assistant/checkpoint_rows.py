@@ -105,13 +105,17 @@ def _row(one: Checkpoint, on: bool, paper: Paper | None) -> Row:
 
 
 def grouped(role: str = "") -> list[tuple[str, list[Row]]]:
-    """(what it does, those that do it): each under the first of its roles, or those of one role."""
+    """(what it does, who does it), what is ready first: each under the first of its roles, or those of one role."""
     catalogue = checkpoints_in_use.catalogue().values()
     if role in ROLES:
-        return [(ROLE_WORDS[role], rows(checkpoints.with_role(role, catalogue)))]
-    all_rows = rows(catalogue)
+        return [(ROLE_WORDS[role], _ready_first(rows(checkpoints.with_role(role, catalogue))))]
+    all_rows = _ready_first(rows(catalogue))
     groups = ((words, [r for r in all_rows if r.found.roles[0] == one]) for one, words in ROLE_WORDS.items())
     return [(words, found) for words, found in groups if found]
+
+
+def _ready_first(found: list[Row]) -> list[Row]:
+    return sorted(found, key=lambda row: not row.ready)
 
 
 def roles_there() -> list[tuple[str, str]]:

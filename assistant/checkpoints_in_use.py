@@ -19,8 +19,8 @@ WRONG_ROLE = "{key} cannot do this ({role}). Those that can: {can}."
 
 
 def catalogue() -> dict[str, Checkpoint]:
-    """The bundled checkpoints, then those of LIGHTBOX_CATALOGUE. Raises Unavailable."""
-    return checkpoints.load_catalogue(*map(Path, settings.CATALOGUES))
+    """LIGHTBOX_CLASSIFY, the bundled checkpoints, those of LIGHTBOX_CATALOGUE. Raises Unavailable."""
+    return checkpoints.load_catalogue(*map(Path, settings.CATALOGUES), classifier=settings.CLASSIFY_MODEL)
 
 
 def why_not(found: Checkpoint) -> str:

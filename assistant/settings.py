@@ -222,6 +222,11 @@ CELERY_BEAT_SCHEDULE: dict[str, Any] = {
 } | {
     "tidy-exchange": {"task": "assistant.tidy_exchange", "schedule": 3600.0, "options": {"queue": "agent"}},
     "sweep-text": {"task": "assistant.sweep_text", "schedule": 60.0, "options": {"queue": "agent", "expires": 50}},
+    "sweep-calibrations": {
+        "task": "assistant.sweep_calibrations",
+        "schedule": 60.0,
+        "options": {"queue": "agent", "expires": 50},
+    },
     "read-waiting": {"task": "corpus.read_waiting", "schedule": 60.0, "options": {"queue": "library", "expires": 50}},
 }
 

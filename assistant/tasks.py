@@ -55,6 +55,21 @@ def settle_text(image_id: str) -> None:
     burned_in.settle(image_id)
 
 
+# Scores image after image, as many as the set has: no limit, but a lease that is renewed with each.
+@shared_task(name="assistant.calibrate")
+def calibrate(calibration_id: str) -> None:
+    from assistant import calibration
+
+    calibration.carry_out(calibration_id)
+
+
+@shared_task(name="assistant.sweep_calibrations")
+def sweep_calibrations() -> None:
+    from assistant import calibration
+
+    calibration.sweep()
+
+
 @shared_task(name="assistant.tidy_exchange")
 def tidy_exchange() -> None:
     from assistant import model_calls

@@ -7,6 +7,7 @@ from assistant import health
 from assistant.api import api
 from assistant.views import (
     access,
+    calibrations,
     conversations,
     downloads,
     evidence,
@@ -58,6 +59,10 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("images/<uuid:image_id>/measurements.<str:form>", downloads.measurements, name="image-measurements"),
     path("annotations/<uuid:annotation_id>/saved.<str:form>", downloads.annotation_mask, name="annotation-saved"),
     path("artifacts/<uuid:artifact_id>/saved.<str:form>", downloads.artifact_mask, name="artifact-saved"),
+    path("calibrations/", calibrations.calibrations, name="calibrations"),
+    path("calibrations/<uuid:calibration_id>/", calibrations.show, name="calibration"),
+    path("calibrations/<uuid:calibration_id>/use/", calibrations.use, name="calibration-use"),
+    path("calibrations/<uuid:calibration_id>/delete/", calibrations.delete, name="calibration-delete"),
     path("exchange/<str:reference>", exchange.exchange, name="exchange"),
     path("artifacts/<uuid:artifact_id>/", images.artifact, name="artifact"),
     path("artifacts/<uuid:artifact_id>/overlay.png", images.overlay, name="artifact-overlay"),

@@ -32,6 +32,8 @@ NO_BACKEND = "Lightbox has no backend {backend} for it: docs/adding-a-tool.md sa
 NO_FOLDER = "The folder that its entry in the catalogue names is not there, or holds nothing."
 NO_PACKAGE = "Its package {package} is not installed."
 KEY = re.compile(r"[a-z0-9][a-z0-9._-]{0,118}")
+OWN_CLASSIFIER = "own-classifier"
+UNKNOWN_LICENCE = "licence not stated"
 NOT_THERE = "There is no checkpoint {key!r} in the catalogue (manage.py models list)."
 WRONG = "The catalogue {path} cannot be read: {why}."
 
@@ -125,10 +127,17 @@ def parse(entry: dict[str, Any]) -> Checkpoint:
     return made
 
 
+def of_folder(folder: str) -> Checkpoint:
+    """The image classifier that LIGHTBOX_CLASSIFY names by its folder, in the Hugging Face layout."""
+    name = Path(folder).expanduser().name or folder
+    return Checkpoint(OWN_CLASSIFIER, name, ("classify",), "hf-classifier", UNKNOWN_LICENCE, f"folder:{folder}")
+
+
 @cache
-def load_catalogue(*further: Path) -> dict[str, Checkpoint]:
-    """Checkpoints by key, in the order of the files. Raises Unavailable with the file and what is wrong in it."""
-    found: dict[str, Checkpoint] = {}
+def load_catalogue(*further: Path, classifier: str = "") -> dict[str, Checkpoint]:
+    """Checkpoints by key, in the order of the files, before them that of the folder `classifier`. Raises Unavailable
+    with the file and what is wrong in it."""
+    found = {OWN_CLASSIFIER: of_folder(classifier)} if classifier else {}
     for path in (BUNDLED, *further):
         try:
             entries = tomllib.loads(path.read_text(encoding="utf-8")).get("checkpoint", [])

@@ -69,11 +69,12 @@ class Edges(NamedTuple):
 def read(image: Image) -> Result:
     """Quality and cardiothoracic ratio of a frontal chest radiograph.
 
-    `text` holds a sentence a line on exposure, contrast, clipping, inversion and rotation. `values` has
-    "cardiothoracic_ratio" with the least and the greatest that the tries gave ("..._low", "..._high"), and
-    "rotation_asymmetry" where it could be judged. Two `lines` in pixels of the image, with `length_mm` where there is a
-    spacing. One score, WIDE, which is the ratio itself. Without a believable border, only the quality is told.
-    An inverted radiograph is measured on its mirrored greys. Raises BadInput for what is no frontal chest radiograph.
+    `text` holds a sentence a line: the ratio in words where there is one, then exposure, contrast, clipping, inversion
+    and rotation. `values` has "cardiothoracic_ratio" with the least and the greatest that the tries gave ("..._low",
+    "..._high"), and "rotation_asymmetry" where it could be judged. Two `lines` in pixels of the image, with `length_mm`
+    where there is a spacing. One score, WIDE, which is the ratio itself. Without a believable border, only the quality
+    is told. An inverted radiograph is measured on its mirrored greys.
+    Raises BadInput for what is no frontal chest radiograph.
     """
     if image.view and image.view.upper() not in FRONTAL:
         raise BadInput(NOT_FRONTAL.format(view=image.view))
@@ -101,7 +102,9 @@ def read(image: Image) -> Result:
     }
     lines = (_line("cardiac diameter", chosen.heart, image), _line("thoracic diameter", chosen.thorax, image))
     score = Score(WIDE, round(chosen.ratio, 4))
-    return Result(scores=(score,), lines=lines, values=values, text="\n".join(sentences), notes=notes)
+    words = ratio_words(chosen.ratio, ratios[0], ratios[-1])
+    text = "\n".join([f"{words[0].upper()}{words[1:]}.", *sentences])
+    return Result(scores=(score,), lines=lines, values=values, text=text, notes=notes)
 
 
 def ratio_words(ratio: float, low: float, high: float) -> str:

@@ -85,15 +85,19 @@ def pull(found: Checkpoint, folder: Path, say: Say, origin: Path | None = None) 
     if kind in NOTHING:
         raise BadInput(NOTHING[kind].format(name=found.name, env=found.environment))
     if (kept := whole(folder)) and (not found.revision or found.revision == kept.revision):
-        if not (why := changed_since(folder, kept)):
+        why = changed_since(folder, kept)
+        if not why and (origin is None or same_files(found, origin.expanduser(), kept)):
             return kept
-        say(f"{why}: pulled again.")
+        say(f"{why or 'What the folder holds is not what is there'}: pulled again.")
     try:
         revision, names = _got(found, folder, say, origin, kind)
         files = {name: described(folder / name) for name in sorted(names)}
     except OSError as error:
         raise Exhausted(f"{found.name} could not be written: {error.strerror or error}") from error
     check_catalogue(found, folder, files)
+    for name in kept.files if kept else ():  # of an earlier revision
+        if name not in files:
+            (folder / name).unlink(missing_ok=True)
     revision = revision or f"content {_digest(files)[:12]}"
     (folder / REVISION_FILE).write_text(revision + "\n", encoding="utf-8")
     told = {"key": found.key, "source": "a folder" if origin else found.source, "revision": revision, "files": files}
@@ -135,6 +139,14 @@ def from_folder(found: Checkpoint, folder: Path, say: Say, origin: Path) -> tupl
         _link_or_copy((origin / name).resolve(), target)
         say(name)
     return _revision_of(origin), names
+
+
+def same_files(found: Checkpoint, origin: Path, kept: Pulled) -> bool:
+    """Whether a folder holds what was pulled. Raises BadInput when it is no folder."""
+    if not origin.is_dir():
+        raise BadInput(NOT_THERE.format(folder=origin))
+    names = chosen(found, [p.relative_to(origin).as_posix() for p in origin.rglob("*") if p.is_file()])
+    return {name: described(origin / name) for name in names} == kept.files
 
 
 def _link_or_copy(source: Path, target: Path) -> None:

@@ -65,7 +65,9 @@ def broker() -> redis.Redis:
 def carry_out(told: dict[str, Any]) -> None:
     """One call. Every outcome is a message; nothing is raised."""
     job = Job.from_dict(told)
-    found = checkpoints.load_catalogue(*_catalogues()).get(job.checkpoint)
+    found = checkpoints.load_catalogue(*_catalogues(), classifier=os.environ.get("LIGHTBOX_CLASSIFY", "")).get(
+        job.checkpoint
+    )
     name = found.name if found else job.checkpoint
     try:
         if found is None:

@@ -257,6 +257,7 @@ class Artifact(models.Model):
 
     MASK, BOX, TABLE, PASSAGES, REPORT = "mask", "box", "table", "passages", "report"
     LINE, HEATMAP, PICTURE = "line", "heatmap", "picture"
+    ON_IMAGES = (MASK, BOX, LINE, HEATMAP)  # what the viewer lays over an image, and a chip lights up there
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     tool_call = models.ForeignKey(ToolCall, on_delete=models.CASCADE, related_name="artifacts")
@@ -278,3 +279,8 @@ class Artifact(models.Model):
     @property
     def ref(self) -> str:
         return f"c{self.tool_call.number}.{self.number}"
+
+    @property
+    def of_volume(self) -> bool:
+        """Whether it is the mask of all frames, mask.npz, and not of one, a PNG."""
+        return self.kind == self.MASK and str(self.file.name).endswith(".npz")

@@ -11,7 +11,7 @@ from django.utils.safestring import SafeString
 
 from assistant import checkpoint_rows, checkpoints_in_use, kinds, markdown, marks
 from assistant.forms import KindForm
-from assistant.models import Annotation, Conversation, Image, Message
+from assistant.models import Annotation, Artifact, Conversation, Image, Message
 from inference.errors import InferenceError
 
 register = template.Library()
@@ -114,6 +114,12 @@ def in_words(value: Any) -> str:
         shown = {name: f"{item:g}" if isinstance(item, float) else item for name, item in sorted(value.items())}
         return " ".join(f"{name} {item}" for name, item in shown.items())
     return ", ".join(map(in_words, value)) if isinstance(value, list) else str(value)
+
+
+@register.filter
+def on_an_image(reference: dict[str, Any] | None) -> bool:
+    """Whether a reference is opened in the viewer: a mask, box, line or heat map of a tool."""
+    return bool(reference and reference.get("artifact_id") and reference.get("kind") in Artifact.ON_IMAGES)
 
 
 @register.filter

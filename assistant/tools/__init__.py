@@ -89,7 +89,10 @@ def queue_of(name: str, arguments: dict[str, Any], conversation: Conversation) -
     if not (role := tool.role(made)):
         return tool.queue
     try:
-        found = checkpoints_in_use.choose(role, name, conversation, getattr(made, "model", ""))
+        if tool.choose:
+            found = tool.choose(conversation, made)
+        else:
+            found = checkpoints_in_use.choose(role, name, conversation, getattr(made, "model", ""))
     except (Declined, InferenceError):  # the call itself will say so
         return tool.queue
     return tool.queue if found.built_in else EXPERT

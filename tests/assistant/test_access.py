@@ -19,6 +19,7 @@ from django.urls import URLPattern, URLResolver, get_resolver, reverse
 
 from assistant import runs, uploads
 from assistant.models import Annotation, ApiToken, Artifact, Conversation, Image, ImageSet, Report, Run
+from assistant.models import Annotation, ApiToken, Artifact, Calibration, Conversation, Image, ImageSet, Report, Run
 from corpus.documents import shelf
 from corpus.imports import work
 from corpus.models import Import, Note, Paper, PaperFile, SavedSearch
@@ -122,6 +123,13 @@ def pdf(world: World) -> list[Any]:
     return [world.pdf.pk]
 
 
+def calibration(world: World) -> list[Any]:
+    owner = world.conversation.owner
+    found, _ = ImageSet.objects.get_or_create(owner=owner, name="labelled")
+    row, _ = Calibration.objects.get_or_create(owner=owner, image_set=found, checkpoint="x", method="isotonic")
+    return [row.pk]
+
+
 NOBODY: Callable[[World], list[Any]] = lambda _: []  # noqa: E731
 
 ADDRESSES: dict[str, Address] = {
@@ -174,6 +182,10 @@ ADDRESSES: dict[str, Address] = {
     "report": own(report),
     "report-docx": own(report),
     "models": Address(),
+    "calibrations": Address(),
+    "calibration": own(calibration),
+    "calibration-use": own(calibration, 422, method="POST", data={"on": "1"}),
+    "calibration-delete": own(calibration, 302, method="POST"),
     "model-servers": Address(),
     "model": Address(lambda _: ["baseline-lungs"]),
     # On a laptop its one user switches; with accounts only staff: test_models_page.py.

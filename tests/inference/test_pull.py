@@ -241,6 +241,21 @@ def test_a_folder_is_checked_as_strictly(tmp_path, origin):
         pull.pull(entry(), tmp_path / "n", quiet, tmp_path / "empty")
 
 
+def test_another_folder_replaces_what_is_there(tmp_path, origin):
+    pull.pull(entry(), tmp_path / "m", quiet, origin)
+    newer = tmp_path / "newer"
+    newer.mkdir()
+    (newer / "model.safetensors").write_bytes(WEIGHTS[::-1])
+    lines: list[str] = []
+    assert pull.pull(entry(), tmp_path / "m", lines.append, newer).changed
+    assert lines[0].startswith("What the folder holds is not what is there")
+    assert (tmp_path / "m" / "model.safetensors").read_bytes() == WEIGHTS[::-1]
+    assert names(tmp_path / "m") == ["MANIFEST.json", "REVISION", "model.safetensors"]
+    assert (origin / "model.safetensors").read_bytes() == WEIGHTS
+    with pytest.raises(BadInput, match="There is no folder"):
+        pull.pull(entry(), tmp_path / "m", quiet, tmp_path / "nowhere")
+
+
 def test_a_script_needs_its_hash_in_the_catalogue(tmp_path):
     origin = tmp_path / "origin"
     origin.mkdir()
