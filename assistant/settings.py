@@ -46,6 +46,8 @@ SERVER_KEYS = env.str("LIGHTBOX_SERVER_KEYS", "")  # <base_url>=<key>, comma bet
 # Pixels of the longer side of a picture that a model is sent; of single models: 1024,<model>=1536
 PICTURE_PIXELS = env.str("LIGHTBOX_PICTURE_PIXELS", "1024")
 VQA_MODEL = env.str("LIGHTBOX_VQA", "")
+# What that model writes the corners of a box in: pixels, or thousandths; without it, as its family is known to.
+VQA_BOXES = env.str("LIGHTBOX_VQA_BOXES", "")
 CLASSIFY_MODEL = env.str("LIGHTBOX_CLASSIFY", "")
 MODELS_DIR = Path(env.str("LIGHTBOX_MODELS", str(DATA_DIR / "models"))).expanduser()  # a folder of weights each
 ENVIRONMENTS_DIR = Path(env.str("LIGHTBOX_ENVIRONMENTS", str(DATA_DIR / "environments"))).expanduser()

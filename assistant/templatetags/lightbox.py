@@ -23,6 +23,7 @@ STEP_NAMES = {
     "measure_region": "Measure region",
     "classify": "Classify",
     "ask_image": "Ask about image",
+    "ground": "Find on image",
     "register_images": "Align images",
     "find_anomalies": "Compare with normal images",
     "enlarge_image": "Enlarge image",

@@ -41,13 +41,18 @@ class AskImageArguments(ImageArguments):
         return list(dict.fromkeys([*([self.image] if self.image else []), *self.images]))
 
 
-def missing() -> str:
+def served_missing(what: str) -> str:
+    """Nothing when a vision-language model is served, else the line that configures one."""
     if settings.VQA_MODEL:
         return ""
     return (
-        f"Visual question answering is {NOT_CONFIGURED}. Serve a vision-language model (vllm serve MODEL), set "
+        f"{what} is {NOT_CONFIGURED}. Serve a vision-language model (vllm serve MODEL), set "
         "LIGHTBOX_VQA=openai:http://127.0.0.1:8001/v1#MODEL and start Lightbox again."
     )
+
+
+def missing() -> str:
+    return served_missing("Visual question answering")
 
 
 def run(context: Context, arguments: AskImageArguments) -> ToolResult:
