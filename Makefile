@@ -7,7 +7,7 @@ EXTRA  ?= cpu
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help run setup setup-dev test lint browser-test services-test environments-test bench constraints clean
+.PHONY: help run setup setup-dev test lint browser-test services-test environments-test vllm-test bench constraints clean
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
@@ -20,7 +20,7 @@ setup: $(VENV)/for-$(EXTRA) ## only install what running needs (EXTRA=gpu for FA
 setup-dev: $(VENV)/for-dev ## only install what the tests need too
 
 test: setup-dev ## the tests, but for those in a browser and on services
-	@$(PY) -m pytest -n auto --dist loadfile -m "not browser and not services and not environments" $(ARGS)
+	@$(PY) -m pytest -n auto --dist loadfile -m "not browser and not services and not environments and not vllm" $(ARGS)
 
 lint: setup-dev ## ruff, mypy, the import contracts, Django's own checks
 	@sh .ci/lint $(PY)
@@ -29,11 +29,15 @@ browser-test: setup-dev ## the whole story in Chromium; writes docs/screenshot.p
 	@$(PY) -m pytest -m browser tests/browser $(ARGS)
 
 services-test: setup-dev ## the tests again on PostgreSQL and Redis (own servers, or DATABASE_URL and REDIS_URL)
-	@bash .ci/with-services $(PY) -m pytest -n auto --dist loadfile -m "not browser and not environments" --ignore=tests/inference $(ARGS)
+	@bash .ci/with-services $(PY) -m pytest -n auto --dist loadfile -m "not browser and not environments and not vllm" --ignore=tests/inference $(ARGS)
 
 environments-test: setup-dev ## an extra tool in an environment of its own: builds the example's, and uses it
 	@$(PY) manage.py models environment example
 	@$(PY) -m pytest -m environments tests/environments $(ARGS)
+
+vllm-test: setup-dev ## the whole story in Chromium with a small model on a real vLLM (CPU; installs 3 GB the first time)
+	@PYTHON="$(PYTHON)" bash .ci/vllm-environment
+	@$(PY) -m pytest -m vllm tests/vllm $(ARGS)
 
 bench: setup ## how fast it starts, searches and answers
 	@$(PY) -m bench

@@ -19,12 +19,13 @@ from langchain_core.tools import BaseTool, StructuredTool
 from langgraph.checkpoint.base import BaseCheckpointSaver
 from langgraph.types import Command, interrupt
 
-from assistant.events import AgentEvent, Answered, TextDelta, TextRestarted, ToolRequested
+from assistant.events import AgentEvent, Answered, Spent, TextDelta, TextRestarted, ToolRequested
 from assistant.tools.base import Tool
 
 MODEL_CALLS = 12  # per question; a model that keeps asking for tools is stopped here
 
 NO_OBJECT = "The arguments of this call are not a JSON object. Call the tool again with valid JSON."
+NO_OBJECT_AGAIN = "The arguments are no JSON object again, so this call is declined. Go on without it."
 
 PROMPT = """You are Lightbox, a research assistant for medical images and vision-language models. Research use only: \
 never give a diagnosis or clinical advice.
@@ -53,7 +54,7 @@ class Suspend(AgentMiddleware[AgentState[Any], Any, Any]):
         if not isinstance(asked, AIMessage) or not (asked.tool_calls or asked.invalid_tool_calls):
             return None
         refused = [
-            ToolMessage(content=NO_OBJECT, tool_call_id=c["id"] or "", name=c["name"] or "")
+            ToolMessage(content=_no_object(c["name"], state), tool_call_id=c["id"] or "", name=c["name"] or "")
             for c in asked.invalid_tool_calls
         ]
         if not asked.tool_calls:
@@ -71,8 +72,18 @@ class Suspend(AgentMiddleware[AgentState[Any], Any, Any]):
         return {"messages": [*answers, *refused], "jump_to": "model"}
 
 
+def _no_object(name: str | None, state: AgentState[Any]) -> str:
+    """What a model hears of a call that cannot be read: try again, and the second time, leave it."""
+    said = (m for m in state["messages"] if isinstance(m, ToolMessage) and m.name == (name or ""))
+    return NO_OBJECT_AGAIN if any(m.content == NO_OBJECT for m in said) else NO_OBJECT
+
+
 class CutOff(Exception):
     """The server closed the line before it said that its message was whole."""
+
+
+# Too many requests are no refusal of this one: another model can answer it.
+DOWN = (openai.APIConnectionError, openai.InternalServerError, openai.RateLimitError, httpx.TransportError, CutOff)
 
 
 class WholeMessages(AgentMiddleware[AgentState[Any], Any, Any]):
@@ -118,7 +129,7 @@ def advance(
     thread: str,
     saver: BaseCheckpointSaver[str],
     again: bool = False,
-) -> Iterator[AgentEvent]:
+) -> Iterator[AgentEvent | Spent]:
     """One step of the run `thread`: until the model has answered (`Answered`) or asks for tools (`ToolRequested`).
 
     `results` holds the texts of finished calls by key. `again`: words of an earlier try of this step were shown, so
@@ -152,7 +163,7 @@ def advance(
     yield from _stream(graph, given, config)
 
 
-def _stream(graph: Any, given: Any, config: Any) -> Iterator[AgentEvent]:
+def _stream(graph: Any, given: Any, config: Any) -> Iterator[AgentEvent | Spent]:
     said, hang_up = False, HangUp()
     config = {**config, "callbacks": [hang_up]}
     stream = graph.stream(given, config, stream_mode=["messages", "updates"], durability="sync")
@@ -162,11 +173,13 @@ def _stream(graph: Any, given: Any, config: Any) -> Iterator[AgentEvent]:
                 if text := chunk[0].text:
                     said = True
                     yield TextDelta(text)
+            elif mode == "updates" and chunk.get("model"):
+                yield from _spent(chunk["model"].get("messages", []))
             elif mode == "updates" and "__interrupt__" in chunk:
                 for call in chunk["__interrupt__"][0].value["tool_calls"]:
                     yield ToolRequested(call["key"], call["name"], call["args"])
                 return
-    except (openai.APIConnectionError, openai.InternalServerError, httpx.TransportError, CutOff) as error:
+    except DOWN as error:
         raise ModelDown("The chat model did not answer.") from error
     except openai.OpenAIError as error:
         raise ModelFailed(f"The chat model refused the request: {' '.join(str(error).split())[:200]}") from error
@@ -177,6 +190,12 @@ def _stream(graph: Any, given: Any, config: Any) -> Iterator[AgentEvent]:
     if not said:  # a model that does not stream, or the middleware's own last word
         yield from _say_again(state)
     yield Answered(_last_text(state))
+
+
+def _spent(messages: list[BaseMessage]) -> Iterator[Spent]:
+    for message in messages:
+        if isinstance(message, AIMessage) and (usage := message.usage_metadata):
+            yield Spent(usage["input_tokens"], usage["output_tokens"])
 
 
 def _interrupted(state: Any) -> list[dict[str, Any]]:

@@ -17,7 +17,7 @@ from ninja.files import UploadedFile
 from ninja.security import HttpBearer
 from pydantic import Field
 
-from assistant import follow, marks, mask_files, runs, uploads
+from assistant import follow, mask_files, runs, served, uploads
 from assistant.evidence import numbered
 from assistant.models import Annotation, ApiToken, Artifact, Conversation, Image, Run, ToolCall
 from assistant.models.access import digest
@@ -162,7 +162,7 @@ def read_annotation(request: HttpRequest, annotation_id: uuid.UUID, frame: int =
     mark = get_object_or_404(Annotation.objects.visible_to(user_of(request)), pk=annotation_id)
     if mark.kind != Annotation.MASK or not mark.file:
         return JsonResponse(_mark(mark).dict())
-    return HttpResponse(marks.as_png(mask_files.frame(mark.file, frame)), content_type="image/png")
+    return HttpResponse(mask_files.as_png(mask_files.frame(mark.file, frame)), content_type="image/png")
 
 
 class RefusedOut(Schema):
@@ -187,9 +187,29 @@ class Created(Schema):
     id: uuid.UUID
 
 
+class ConversationIn(Schema):
+    """`chat_model` is a `name` of GET /api/chat-models; empty: the default."""
+
+    chat_model: str = Field(default="", max_length=300)
+
+
 @api.post("/conversations", response={201: Created}, summary="Start a conversation")
-def create_conversation(request: HttpRequest) -> Status[Conversation]:
-    return Status(201, Conversation.objects.create(owner=user_of(request)))
+def create_conversation(request: HttpRequest, body: ConversationIn | None = None) -> Status[Conversation]:
+    chosen = served.kept(body.chat_model) if body else ""
+    return Status(201, Conversation.objects.create(owner=user_of(request), chat_model=chosen))
+
+
+class ChatModelOut(Schema):
+    """`is_local`: what is typed stays on the machine of Lightbox; else `where` says where it goes."""
+
+    name: str
+    where: str
+    is_local: bool
+
+
+@api.get("/chat-models", response=list[ChatModelOut], summary="The chat models to choose from, the default first")
+def read_chat_models(request: HttpRequest) -> list[served.Choice]:
+    return served.choices()
 
 
 class MessageIn(Schema):
@@ -285,11 +305,13 @@ class ToolCallOut(Schema):
 
 
 class RunOut(Schema):
-    """`state`: queued, running, waiting, done, failed or cancelled."""
+    """`state`: queued, running, waiting, done, failed or cancelled. Tokens are null where the server counts none."""
 
     id: uuid.UUID
     state: str
     chat_model: str
+    input_tokens: int | None = None
+    output_tokens: int | None = None
     answer: AnswerOut | None
     tool_calls: list[ToolCallOut]
 
@@ -330,6 +352,8 @@ def run_out(run: Run) -> RunOut:
         id=run.pk,
         state=run.state,
         chat_model=run.chat_model,
+        input_tokens=run.input_tokens,
+        output_tokens=run.output_tokens,
         answer=_answer(run),
         tool_calls=[_tool_call(call) for call in calls],
     )
@@ -377,7 +401,7 @@ async def _server_sent(run_id: uuid.UUID, after: int) -> AsyncIterator[str]:
 @api.get("/artifacts/{uuid:artifact_id}", summary="A mask as PNG (8-bit, 0 and 255), or another result as JSON")
 def read_artifact(request: HttpRequest, artifact_id: uuid.UUID) -> HttpResponse:
     artifact = get_object_or_404(Artifact.objects.visible_to(user_of(request)), pk=artifact_id)
-    if artifact.file:
+    if artifact.file and not artifact.of_volume:
         try:
             with artifact.file.open("rb") as file:
                 return HttpResponse(file.read(), content_type="image/png")

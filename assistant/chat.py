@@ -1,4 +1,4 @@
-"""The chat model that LIGHTBOX_CHAT names, built in a worker. Everything speaks LangChain's `BaseChatModel`."""
+"""The chat model of a run, built in a worker. Everything speaks LangChain's `BaseChatModel`."""
 
 from functools import cache
 
@@ -6,6 +6,7 @@ import httpx
 from django.conf import settings
 from langchain_core.language_models import BaseChatModel
 
+from assistant import served
 from assistant.chat_setting import ChatSetting
 
 TIMEOUT = httpx.Timeout(120.0, connect=5.0)  # seconds; between two tokens, not for the whole answer
@@ -13,7 +14,10 @@ TIMEOUT = httpx.Timeout(120.0, connect=5.0)  # seconds; between two tokens, not 
 
 @cache
 def chat_model(setting: str) -> BaseChatModel:
-    """Raises ImproperlyConfigured for a setting that is not understood. Nothing is contacted yet."""
+    """The guide, or a served model on whichever of its servers is least busy when it is asked (`inference.routing`).
+
+    Raises ImproperlyConfigured for a setting that is not understood. Nothing is contacted yet.
+    """
     chosen = ChatSetting.parse(setting)
     if chosen.kind == "guide":
         from inference.guide import Guide
@@ -23,15 +27,19 @@ def chat_model(setting: str) -> BaseChatModel:
     from langchain_openai import ChatOpenAI
     from pydantic import SecretStr
 
+    from inference.routing import ROUTED, Routed
+
     # No proxy from the environment and no redirect: what is said of a patient goes to this server and nowhere else.
-    client = httpx.Client(base_url=chosen.base_url, timeout=TIMEOUT, trust_env=False)
+    transport = Routed(lambda: served.pool(setting))
+    client = httpx.Client(transport=transport, base_url=ROUTED, timeout=TIMEOUT, trust_env=False)
     return ChatOpenAI(
         http_client=client,
         openai_proxy="",
-        base_url=chosen.base_url,
+        base_url=ROUTED,
         model=chosen.model,
-        api_key=SecretStr(settings.CHAT_API_KEY or "none"),
+        api_key=SecretStr("the transport gives each server its own"),
         timeout=TIMEOUT,
-        max_retries=1,
+        max_retries=0,  # the transport tries again, and knows when not to
         streaming=True,
+        stream_usage=True,
     )

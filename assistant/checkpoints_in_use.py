@@ -5,32 +5,54 @@ from pathlib import Path
 
 from django.conf import settings
 
+from assistant import served
 from assistant.models import Conversation, ModelSwitch
 from assistant.tools.base import NOT_CONFIGURED, Declined
-from inference import checkpoints
+from inference import checkpoints, serving
 from inference.checkpoints import Checkpoint
+from inference.servers import Server
 
 NONE_READY = "{what} is {not_configured}. Its models, and how each is configured, are on the page Models."
 OFF = "{name} has been switched off here. Choose another model, or ask whoever runs this Lightbox."
+NOT_SERVED = "No server is configured for it: manage.py models serve {key}, then LIGHTBOX_SERVERS={setting}"
 WRONG_ROLE = "{key} cannot do this ({role}). Those that can: {can}."
 
 
 def catalogue() -> dict[str, Checkpoint]:
-    """The bundled checkpoints, then those of LIGHTBOX_CATALOGUE. Raises Unavailable."""
-    return checkpoints.load_catalogue(*map(Path, settings.CATALOGUES))
+    """LIGHTBOX_CLASSIFY, the bundled checkpoints, those of LIGHTBOX_CATALOGUE. Raises Unavailable."""
+    return checkpoints.load_catalogue(*map(Path, settings.CATALOGUES), classifier=settings.CLASSIFY_MODEL)
 
 
 def why_not(found: Checkpoint) -> str:
     """Nothing when it can be used now, else one line with what to do."""
-    switch = ModelSwitch.objects.filter(key=found.key).first()
-    if switch and not switch.on:
+    if ModelSwitch.objects.filter(key=found.key, on=False).exists():
         return OFF.format(name=found.name)
+    return unready(found)
+
+
+def switched_off() -> frozenset[str]:
+    """Keys of those that staff do not allow."""
+    return frozenset(ModelSwitch.objects.filter(on=False).values_list("key", flat=True))
+
+
+def unready(found: Checkpoint) -> str:
+    """The same, whether staff allow it or not."""
+    if found.served:
+        return "" if server_of(found) else NOT_SERVED.format(key=found.key, setting=serving.setting(found))
     return checkpoints.why_not(found, settings.MODELS_DIR, settings.ENVIRONMENTS_DIR)
+
+
+def server_of(found: Checkpoint) -> Server | None:
+    """The server of the settings that serves it. Whether that answers, the page of the servers says."""
+    names = (serving.model_name(found), found.key)
+    return next((server for server in served.all_servers() if server.model in names), None)
 
 
 def usable(role: str) -> Iterator[Checkpoint]:
     """Those that can do it now, baselines last."""
-    return (found for found in checkpoints.with_role(role, catalogue().values()) if not why_not(found))
+    off = switched_off()
+    able = checkpoints.with_role(role, catalogue().values())
+    return (found for found in able if found.key not in off and not unready(found))
 
 
 def missing(role: str, what: str) -> str:

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image as Picture
 
-from assistant import nifti
+from assistant import mask_files, nifti
 from assistant.files import copied
 from assistant.models import Annotation, Artifact, Image
 from inference import export
@@ -48,6 +48,8 @@ def mask_of(marked: Marked) -> NDArray[np.uint8]:
         raise BadInput(NO_MASK)
     if isinstance(marked, Annotation):
         return marked.mask()
+    if marked.of_volume:
+        return np.stack(list(mask_files.frames(marked.file)))
     with marked.file.open("rb") as file, Picture.open(file, formats=["PNG"]) as picture:
         frame = np.where(np.asarray(picture.convert("L")) > 127, 255, 0).astype(np.uint8)
     if marked.image.layout not in ("frames", "volume"):

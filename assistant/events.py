@@ -82,6 +82,14 @@ class Stopped:
     line: str
 
 
+@dataclass(frozen=True, slots=True)
+class Spent:
+    """The tokens of one message of the model, where its server counts them. Kept on the run, not among its events."""
+
+    input_tokens: int
+    output_tokens: int
+
+
 AgentEvent = TextDelta | TextRestarted | ToolRequested | ToolStarted | ToolFinished | ApprovalAsked | Answered | Stopped
 LAST = frozenset({Answered.kind, Stopped.kind})
 

@@ -8,7 +8,9 @@ from django.conf import settings
 from django.contrib.auth.models import AnonymousUser, User
 from django.http import QueryDict
 
+from assistant import served
 from assistant.models import Image
+from inference.errors import BadInput
 from inference.types import Gate
 
 
@@ -16,11 +18,21 @@ class MessageForm(forms.Form):
     """A question with its images. After `is_valid`, `images` holds the user's own, in the order they were attached."""
 
     text = forms.CharField(required=False, strip=True)
+    chat_model = forms.CharField(required=False, max_length=300)
 
     def __init__(self, data: QueryDict, user: User | AnonymousUser) -> None:
         super().__init__(data)
         self.user, self.image_ids = user, data.getlist("images")
         self.images: list[Image] = []
+
+    def clean_chat_model(self) -> str | None:
+        """How the chat keeps the choice; None where the form has none."""
+        if "chat_model" not in self.data:
+            return None
+        try:
+            return served.kept(self.cleaned_data["chat_model"])
+        except BadInput as error:
+            raise forms.ValidationError(str(error)) from error
 
     def clean(self) -> dict[str, Any]:
         cleaned: dict[str, Any] = super().clean() or self.cleaned_data

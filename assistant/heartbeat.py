@@ -1,4 +1,4 @@
-"""Holding a lease while one long step runs."""
+"""Holding a lease while one long step runs, and noticing that it has been taken away."""
 
 import logging
 import threading
@@ -39,6 +39,37 @@ class Heartbeat:
             connection.close()
 
     def __enter__(self) -> "Heartbeat":
+        self._thread.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self._done.set()
+        self._thread.join()
+
+
+class Lookout:
+    """Asks `still()` every `every` seconds until the block ends, and calls `lost()` once when it says False.
+
+    A step that waits for a model writes nothing for minutes, and would learn of the stop button only then.
+    """
+
+    def __init__(self, still: Callable[[], bool], lost: Callable[[], None], every: float = 0.3) -> None:
+        self.still, self.lost, self.every = still, lost, every
+        self._done = threading.Event()
+        self._thread = threading.Thread(target=self._look, name="lookout", daemon=True)
+
+    def _look(self) -> None:
+        try:
+            while not self._done.wait(self.every):
+                try:
+                    if not self.still():
+                        return self.lost()
+                except DatabaseError as error:
+                    log.warning("cannot see whether the step is still wanted, trying again: %s", error)
+        finally:
+            connection.close()
+
+    def __enter__(self) -> "Lookout":
         self._thread.start()
         return self
 

@@ -12,22 +12,24 @@ from assistant.models import ConversationImage, Image, Message, Run, ToolCall
 from assistant.tools import TOOLS
 from assistant.tools.gate import declines
 from inference.allowed import sentence
+from inference.errors import BadInput
 from inference.kinds import name_of
 
 Names = dict[Any, str]  # image key -> img<number>
 MOST_CORNERS = 20  # of a lasso that are told
 
 
-def history(run: Run, with_pixels: bool) -> list[BaseMessage]:
+def history(run: Run, with_pixels: bool, longest: int = 1024) -> list[BaseMessage]:
     """Oldest first, ending with the question of this run, or with the result of the call that the person has made in
-    it. `with_pixels` adds the images as data URLs. The last question says what is drawn on the images by now."""
+    it. `with_pixels` adds the images as data URLs, no side longer than `longest` pixels. The last question says what is
+    drawn on the images by now."""
     numbered = list(ConversationImage.objects.filter(conversation=run.conversation_id).select_related("image"))
     names: Names = {row.image_id: str(row) for row in numbered}
     refused = {row.image_id: declines(TOOLS.values(), row.image, str(row)) for row in numbered}
     messages: list[BaseMessage] = []
     for message in _path(run.message):
         if message.role == Message.USER:
-            messages.append(_question(message, names, refused, with_pixels))
+            messages.append(_question(message, names, refused, with_pixels, longest))
         else:
             messages += _answered(message, names)
     _tell_marks(messages[-1], marks.told(run.conversation, numbered))
@@ -55,13 +57,15 @@ def _path(leaf: Message) -> list[Message]:
     return path[::-1]
 
 
-def _question(message: Message, names: Names, refused: dict[Any, dict[str, str]], with_pixels: bool) -> HumanMessage:
+def _question(
+    message: Message, names: Names, refused: dict[Any, dict[str, str]], with_pixels: bool, longest: int
+) -> HumanMessage:
     images = list(message.images.all())
     notes = [f"{names[image.pk]}: {_describe(image)}" for image in images]
     text = message.text + ("\n\nAttached images:\n" + "\n".join(notes) if notes else "")
     content: list[str | dict[str, Any]] = [{"type": "text", "text": text}]
     if with_pixels:
-        content += [{"type": "image_url", "image_url": {"url": _url(image)}} for image in images if not image.held]
+        content += _pictures([(names[image.pk], image) for image in images if not image.held], longest)
     attached = {image.pk for image in images}
     known = [
         {"name": name, "attached": key in attached, "declines": refused.get(key, {})} for key, name in names.items()
@@ -72,6 +76,20 @@ def _question(message: Message, names: Names, refused: dict[Any, dict[str, str]]
     )
 
 
+def _pictures(images: list[tuple[str, Image]], longest: int) -> list[dict[str, Any]]:
+    """Each image behind its name; of one that cannot be shown, why."""
+    from assistant.shown import shown
+    from inference.shown import parts
+
+    content: list[dict[str, Any]] = []
+    for name, image in images:
+        try:
+            content += parts(shown(image, name, longest=longest), longest)
+        except BadInput as error:
+            content.append({"type": "text", "text": str(error)})
+    return content
+
+
 def _describe(image: Image) -> str:
     """What the model is told beside the pixels: nothing but the allow-list, never the name of the file."""
     kind = image.kind_of()
@@ -80,13 +98,6 @@ def _describe(image: Image) -> str:
         doubt = f", by its pixels a {name_of(kind)} (confidence {kind.confidence:.2f})"
     held = ", its pixels are withheld until its owner has settled the text in them" if image.held else ""
     return f"{sentence(replace(image.facts, gate=kind))}{doubt}{held}"
-
-
-def _url(image: Image) -> str:
-    from inference.vllm import data_url
-
-    with image.preview.open("rb") as file:
-        return str(data_url(file.read()))
 
 
 def _answered(message: Message, names: Names) -> list[BaseMessage]:

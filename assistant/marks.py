@@ -71,13 +71,6 @@ def read_png(data: bytes, image: Image) -> Mask:
     return np.where(inside, 255, 0).astype(np.uint8)
 
 
-def as_png(mask: Mask) -> bytes:
-    """An 8-bit grey PNG."""
-    out = io.BytesIO()
-    Picture.fromarray(mask).save(out, "PNG")
-    return out.getvalue()
-
-
 def add_mask(
     image: Image,
     png: bytes,
@@ -117,15 +110,11 @@ def _frames(
 ) -> Iterator[Mask]:
     empty = np.zeros_like(drawn)
     before = mask_files.frames(corrects.file) if corrects else None
-    other = (int(artifact.data.get("frame") or 0), artifact) if artifact else None
+    if artifact:
+        before = artifact_frames(artifact, image.frames)
     for number in range(image.frames):
         kept = next(before, empty) if before else empty
-        if number == frame:
-            yield drawn
-        elif other and other[0] == number:
-            yield artifact_mask(other[1])
-        else:
-            yield kept
+        yield drawn if number == frame else kept
 
 
 def _counted(frames: Iterable[Mask], counts: dict[int, int]) -> Iterator[Mask]:
@@ -136,8 +125,21 @@ def _counted(frames: Iterable[Mask], counts: dict[int, int]) -> Iterator[Mask]:
         yield mask
 
 
+def artifact_frames(artifact: Artifact, frames: int) -> Iterator[Mask]:
+    """(H, W) uint8, 0 or 255, of each of an image's frames: a tool's mask of a volume, or of one frame and empty else.
+
+    Raises BadInput when it is gone.
+    """
+    if artifact.of_volume:
+        yield from mask_files.frames(artifact.file)
+        return
+    mask, marked = artifact_mask(artifact), int(artifact.data.get("frame") or 0)
+    empty = np.zeros_like(mask)
+    yield from (mask if number == marked else empty for number in range(frames))
+
+
 def artifact_mask(artifact: Artifact) -> Mask:
-    """(H, W) uint8, 0 or 255, of a tool's mask: a PNG that we wrote. Raises BadInput when it is gone."""
+    """(H, W) uint8, 0 or 255, of a tool's mask of one frame: a PNG that we wrote. Raises BadInput when it is gone."""
     try:
         with artifact.file.open("rb") as file, Picture.open(file, formats=["PNG"]) as picture:
             return np.where(np.asarray(picture.convert("L")) > 127, 255, 0).astype(np.uint8)

@@ -6,6 +6,7 @@ The file is what `numpy.savez_compressed(file, mask=...)` writes: a zip with mas
 
 from __future__ import annotations
 
+import io
 import math
 import tempfile
 import zipfile
@@ -16,6 +17,7 @@ from typing import IO, Any
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image as Picture
 
 from inference.errors import BadInput
 
@@ -73,3 +75,10 @@ def _opened(file: Any) -> Iterator[tuple[IO[bytes], tuple[int, ...]]]:
 def _next(array: IO[bytes], shape: tuple[int, ...]) -> Mask:
     found = np.frombuffer(array.read(math.prod(shape[-2:])), dtype=np.uint8)
     return found.reshape(shape[-2:])
+
+
+def as_png(mask: Mask) -> bytes:
+    """An 8-bit grey PNG."""
+    out = io.BytesIO()
+    Picture.fromarray(mask).save(out, "PNG")
+    return out.getvalue()

@@ -8,7 +8,12 @@ from assistant.supervisor import models_argv
 from inference import environments
 
 MODELS = "models"
-SECRETS = frozenset({"SECRET_KEY", "DATABASE_URL", "LIGHTBOX_CHAT_API_KEY", "LIGHTBOX_INDEX_TOKEN", "LIGHTBOX_DATA"})
+SECRETS = frozenset(
+    {
+        *("SECRET_KEY", "DATABASE_URL", "LIGHTBOX_DATA"),
+        *("LIGHTBOX_CHAT_API_KEY", "LIGHTBOX_SERVER_KEYS", "LIGHTBOX_INDEX_TOKEN"),
+    }
+)
 
 
 def worker_name(environment: str) -> str:

@@ -16,7 +16,7 @@ from django.template.loader import render_to_string
 from django.utils.html import format_html
 from django.utils.safestring import SafeString, mark_safe
 
-from assistant import markdown, pane
+from assistant import markdown, pane, served
 from assistant.chat_setting import ChatSetting
 from assistant.claims import MARKER
 from assistant.events import Step, Text, TextDelta, ToolRequested, Transcript
@@ -188,6 +188,9 @@ class Model:
 
 
 def chat_of(run: Run) -> Model:
+    """As it is served now, on however many servers; else as the run has kept it."""
+    if run.chat_model and (found := served.find(run.chat_model)):
+        return Model(found.label, found.where)
     try:
         setting = ChatSetting.parse(run.chat_model)
     except ImproperlyConfigured:  # written by an older version, or a stand-in's name

@@ -1,7 +1,9 @@
 """What a finished tool call leaves: masks and tables, and the report that it drafted."""
 
-from django.core.files.base import ContentFile
+import numpy as np
+from django.core.files.base import ContentFile, File
 
+from assistant import mask_files
 from assistant.evidence import resolve
 from assistant.models import Artifact, Report, Run, ToolCall
 from assistant.tools import Outcome
@@ -13,7 +15,11 @@ def keep_artifacts(call: ToolCall, run: Run, outcome: Outcome) -> None:
         artifact = Artifact(
             tool_call=call, image=new.image, number=number, kind=new.kind, label=new.label[:120], data=new.data
         )
-        if new.png is not None:
+        if new.mask is not None:
+            artifact.data = new.data | {"frames": np.flatnonzero(new.mask.any(axis=(1, 2))).tolist()}
+            with mask_files.write(new.mask.shape, new.mask) as packed:
+                artifact.file.save("mask.npz", File(packed), save=False)
+        elif new.png is not None:
             artifact.file.save(f"{new.kind}.png", ContentFile(new.png), save=False)
         artifact.save(force_insert=True)
         if new.kind == Artifact.REPORT:

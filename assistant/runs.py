@@ -19,14 +19,15 @@ from django.db import IntegrityError, transaction
 from django.db.models import Max
 from django.utils import timezone
 
-from assistant import events, tasks, tools
+from assistant import events, served, tasks, tools
 from assistant.chat_setting import ChatSetting
 from assistant.evidence import references
-from assistant.heartbeat import Heartbeat
+from assistant.heartbeat import Heartbeat, Lookout
 from assistant.models import Conversation, Image, Message, Run, Superseded, ToolCall
 from assistant.models.runs import lease
 from assistant.results import keep_artifacts
 from assistant.support import support
+from inference.open_lines import OpenLines
 
 log = logging.getLogger("lightbox.runs")
 
@@ -34,7 +35,7 @@ RETRY_ENQUEUE = 15.0  # seconds after which the sweep enqueues a waiting step ag
 FLUSH_SECONDS = 0.04  # words are written this often: a row for every token would slow a fast model
 MODEL_SILENCE = 270.0  # seconds a step may write nothing; longer than the chat model's own time-out with its retry
 EMPTY = "The chat model gave an empty answer. Ask again, in other words."
-GUIDE = "guide"
+GIVEN_UP = "{line} This is the second such call of {name} in this answer: it is declined. Go on without it."
 STOPPED = "Stopped. What had been said by then is kept."
 
 
@@ -80,7 +81,10 @@ def _start(
             message = current.add(Message.USER, text, images)
             state = Run.WAITING if given else Run.QUEUED
             until = lease(RETRY_ENQUEUE)
-            run = current.runs.create(message=message, chat_model=settings.CHAT_MODEL, state=state, lease_until=until)
+            model, note = served.chosen(current.chat_model)
+            run = current.runs.create(
+                message=message, chat_model=model.value, note=note, state=state, lease_until=until
+            )
             if given:
                 made = _new_call(run, given, by_person=True)
                 run.append(events.ToolRequested(made.call_id, made.name, made.arguments, made.number))
@@ -99,7 +103,11 @@ def advance(run_id: str) -> None:
         return
     try:
         every = settings.RUN_LEASE / 3
-        with Heartbeat(lambda: _holds(run), every, limit=MODEL_SILENCE, sign=lambda: run.last_seq):
+        with (
+            OpenLines() as lines,
+            Lookout(run.still_mine().exists, lines.cut),
+            Heartbeat(lambda: _holds(run), every, limit=MODEL_SILENCE, sign=lambda: run.last_seq),
+        ):
             _step(run)
     except Superseded:
         log.info("%s was taken over or stopped", run)
@@ -129,7 +137,7 @@ def _step(run: Run) -> None:
         _end(run, Run.FAILED, "The answer failed by a fault of Lightbox; the log of the agent worker says more.")
 
 
-def _said(run: Run) -> Generator[events.AgentEvent, None, None]:
+def _said(run: Run) -> Generator[events.AgentEvent | events.Spent, None, None]:
     """The agent's events for the next step of this run, from its rows and its checkpoint."""
     from assistant import agent
     from assistant.chat import chat_model
@@ -138,12 +146,12 @@ def _said(run: Run) -> Generator[events.AgentEvent, None, None]:
 
     shown = run.transcript().parts
     finished = run.tool_calls.exclude(state__in=ToolCall.UNFINISHED)
-    usable = [tool for tool in tools.TOOLS.values() if run.chat_model == GUIDE or not tool.missing()]
+    usable = [tool for tool in tools.TOOLS.values() if run.chat_model == served.GUIDE or not tool.missing()]
     with checkpointer() as saver:
         yield from agent.advance(
             chat_model(run.chat_model),
             usable,
-            history(run, with_pixels=run.chat_model != GUIDE),
+            history(run, run.chat_model != served.GUIDE, served.longest_side(run.chat_model)),
             dict(finished.values_list("call_id", "text")),
             thread=str(run.pk),
             saver=saver,
@@ -153,16 +161,16 @@ def _said(run: Run) -> Generator[events.AgentEvent, None, None]:
 
 def _fall_back(run: Run, error: Exception) -> None:
     """The served model is down: the guide does the step instead, and the answer says so."""
-    if run.chat_model == GUIDE:
+    if run.chat_model == served.GUIDE:
         raise error
     log.warning("%s: %s", run, error, exc_info=error.__cause__)
     name = ChatSetting.parse(run.chat_model).label
-    run.chat_model, run.note = GUIDE, f"{name[:200]} did not answer, so the guide wrote this answer."
+    run.chat_model, run.note = served.GUIDE, f"{name[:200]} did not answer, so the guide wrote this answer."
     run.leave(Run.QUEUED, retry_after=RETRY_ENQUEUE)
     tasks.enqueue(tasks.advance_run, run.pk)
 
 
-def _write(run: Run, said: Generator[events.AgentEvent, None, None]) -> None:
+def _write(run: Run, said: Generator[events.AgentEvent | events.Spent, None, None]) -> None:
     """Record what the agent says as it says it; then leave the run waiting for tools, or done."""
     words, flushed = "", time.monotonic()
     requested: list[events.ToolRequested] = []
@@ -175,7 +183,9 @@ def _write(run: Run, said: Generator[events.AgentEvent, None, None]) -> None:
             if words:
                 run.record(events.TextDelta(words))
                 words, flushed = "", time.monotonic()
-            if isinstance(event, events.ToolRequested):
+            if isinstance(event, events.Spent):
+                run.spend(event.input_tokens, event.output_tokens)
+            elif isinstance(event, events.ToolRequested):
                 requested.append(event)
             elif not isinstance(event, events.TextDelta | events.Answered):
                 run.record(event)
@@ -221,9 +231,10 @@ def _new_call(run: Run, request: events.ToolRequested, by_person: bool = False) 
         lease_until=lease(RETRY_ENQUEUE),
     )
     if line := tools.check_arguments(request.name, request.arguments):
-        now = timezone.now()
-        call.state, call.text, call.result = ToolCall.DECLINED, line, {"summary": line}
-        call.started_at = call.finished_at = now
+        again = run.tool_calls.filter(name=call.name, result__misfit=True).exists()
+        line = GIVEN_UP.format(name=call.name, line=line) if again else line
+        call.state, call.text, call.result = ToolCall.DECLINED, line, {"summary": line, "misfit": True}
+        call.started_at = call.finished_at = timezone.now()
     else:
         call.queue = tools.queue_of(request.name, request.arguments, run.conversation)
         held = request.name in settings.APPROVE and not by_person
@@ -307,7 +318,11 @@ def call_tool(call_id: str) -> None:
                 return  # stopped since the claim: nothing is written after the end
             assert call.started_at is not None
             run.append(events.ToolStarted(call.number, call.started_at.isoformat()))
-        with Heartbeat(call.renew, every=settings.TOOL_LEASE / 3, limit=settings.TOOL_TIMEOUT):
+        with (
+            OpenLines() as lines,
+            Lookout(call.still_mine().exists, lines.cut),
+            Heartbeat(call.renew, every=settings.TOOL_LEASE / 3, limit=settings.TOOL_TIMEOUT),
+        ):
             outcome = tools.execute(call)
         _finish(call, outcome)
     except Run.DoesNotExist:

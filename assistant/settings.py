@@ -41,7 +41,13 @@ os.environ["LANGSMITH_TRACING_V2"] = "false"
 MULTI_USER = env.bool("LIGHTBOX_MULTI_USER", False)
 CHAT_MODEL = env.str("LIGHTBOX_CHAT", "guide")
 CHAT_API_KEY = env.str("LIGHTBOX_CHAT_API_KEY", "")
+SERVERS = env.str("LIGHTBOX_SERVERS", "")  # more model servers: openai:<base_url>#<model>, comma between (docs)
+SERVER_KEYS = env.str("LIGHTBOX_SERVER_KEYS", "")  # <base_url>=<key>, comma between: a key goes to its server only
+# Pixels of the longer side of a picture that a model is sent; of single models: 1024,<model>=1536
+PICTURE_PIXELS = env.str("LIGHTBOX_PICTURE_PIXELS", "1024")
 VQA_MODEL = env.str("LIGHTBOX_VQA", "")
+# What that model writes the corners of a box in: pixels, or thousandths; without it, as its family is known to.
+VQA_BOXES = env.str("LIGHTBOX_VQA_BOXES", "")
 CLASSIFY_MODEL = env.str("LIGHTBOX_CLASSIFY", "")
 MODELS_DIR = Path(env.str("LIGHTBOX_MODELS", str(DATA_DIR / "models"))).expanduser()  # a folder of weights each
 ENVIRONMENTS_DIR = Path(env.str("LIGHTBOX_ENVIRONMENTS", str(DATA_DIR / "environments"))).expanduser()
@@ -216,6 +222,11 @@ CELERY_BEAT_SCHEDULE: dict[str, Any] = {
 } | {
     "tidy-exchange": {"task": "assistant.tidy_exchange", "schedule": 3600.0, "options": {"queue": "agent"}},
     "sweep-text": {"task": "assistant.sweep_text", "schedule": 60.0, "options": {"queue": "agent", "expires": 50}},
+    "sweep-calibrations": {
+        "task": "assistant.sweep_calibrations",
+        "schedule": 60.0,
+        "options": {"queue": "agent", "expires": 50},
+    },
     "read-waiting": {"task": "corpus.read_waiting", "schedule": 60.0, "options": {"queue": "library", "expires": 50}},
 }
 

@@ -40,12 +40,34 @@ def propose_facets(question: str) -> list[tuple[str, str]]:
     return proposals.propose(question)
 
 
+@shared_task(name="assistant.server_health", ignore_result=False, time_limit=30)
+def server_health() -> list[dict[str, Any]]:
+    from assistant import served
+
+    return served.health()
+
+
 # Reading a page of text takes a second, a long cine some; a hung one is killed and asked for again by the sweep.
 @shared_task(name="assistant.settle_text", time_limit=240)
 def settle_text(image_id: str) -> None:
     from assistant import burned_in
 
     burned_in.settle(image_id)
+
+
+# Scores image after image, as many as the set has: no limit, but a lease that is renewed with each.
+@shared_task(name="assistant.calibrate")
+def calibrate(calibration_id: str) -> None:
+    from assistant import calibration
+
+    calibration.carry_out(calibration_id)
+
+
+@shared_task(name="assistant.sweep_calibrations")
+def sweep_calibrations() -> None:
+    from assistant import calibration
+
+    calibration.sweep()
 
 
 @shared_task(name="assistant.tidy_exchange")

@@ -111,9 +111,7 @@ def _of_tools(
     if conversation is None:
         return []
     found = list(
-        Artifact.objects.filter(
-            tool_call__run__conversation=conversation, image=image, kind__in=(Artifact.MASK, Artifact.BOX)
-        )
+        Artifact.objects.filter(tool_call__run__conversation=conversation, image=image, kind__in=Artifact.ON_IMAGES)
         .select_related("tool_call")
         .order_by("tool_call__number", "number")
     )
@@ -122,7 +120,7 @@ def _of_tools(
 
 
 def _of_artifact(found: Artifact, shown: bool, lit: Artifact | Annotation | None) -> Layer:
-    mask = found.kind == Artifact.MASK
+    mask, line = found.kind == Artifact.MASK, found.kind == Artifact.LINE
     is_lit = lit is not None and found.pk == lit.pk
     return Layer(
         id=found.pk,
@@ -134,9 +132,14 @@ def _of_artifact(found: Artifact, shown: bool, lit: Artifact | Annotation | None
         colour=colour_of(found),
         shown=shown or is_lit,
         frame=found.data.get("frame"),
-        overlay=reverse("artifact-overlay", args=[found.pk]) if mask else None,
+        frames=found.data.get("frames"),
+        overlay=reverse("artifact-overlay", args=[found.pk]) if found.file else None,
         nifti=reverse("artifact-nifti", args=[found.pk]) if mask else None,
-        box=None if mask else _box(found.data),
+        box=_box(found.data) if found.kind == Artifact.BOX else None,
+        type="length" if line else None,  # a line is shown as a measured length is
+        points=found.data.get("points") if line else None,
+        values=found.data.get("values") if line else None,
+        notes=found.data.get("notes") or (),
         area_cm2=found.data.get("area_cm2"),
         lit=is_lit,
     )

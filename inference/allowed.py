@@ -2,15 +2,16 @@
 
 Everything else of an image stays here: names of files, studies and series, ids, UIDs, dates, the header, notes,
 explanations of windows, text in the picture. A value that does not fit its rule is left out, whatever decoded it.
-Pixels are sent as PNG made anew from the preview (`inference.vllm.data_url`), so no comment or EXIF goes with them.
+Pixels are sent as PNG made anew from the preview (`inference.shown`), so no comment or EXIF goes with them.
 """
 
 from __future__ import annotations
 
 import math
 
+from inference.kinds import name_of
 from inference.terms import is_term
-from inference.types import Decoded
+from inference.types import Decoded, Gate
 
 KINDS = {
     "dicom": "DICOM",
@@ -21,6 +22,10 @@ KINDS = {
     "slide": "slide",
     "video": "video",
 }
+# Of R-A-S+ coordinates: the plane across each axis, and where its coordinate grows and shrinks to.
+PLANES = ("sagittal", "coronal", "axial")
+TOWARDS = (("patient's right", "patient's left"), ("front", "back"), ("head", "feet"))
+STRAIGHT = 0.9  # the cosine, about 25 degrees, up to which a plane goes by the name of the straight one
 SPACING_SOURCES = ("PixelSpacing", "ImagerPixelSpacing", "NIfTI header", "slide header", "OME metadata")
 
 
@@ -50,6 +55,34 @@ def sentence(decoded: Decoded) -> str:
     facts = for_model(decoded)
     kind = facts.pop("kind", "image")
     return ", ".join([kind, *(f"{name} {text}" for name, text in facts.items())])
+
+
+def line(name: str, decoded: Decoded) -> str:
+    """What stands before its picture: "img1, chest radiograph, PA". `name` is the image's name in its conversation."""
+    facts = for_model(decoded)
+    kind = name_of(Gate(facts.get("modality", ""), facts.get("body part", ""), facts.get("view", "")))
+    return f"{name}, {kind or 'image'}"
+
+
+def place(decoded: Decoded, number: int) -> str:
+    """Where a slice or frame lies, `number` from 0: "axial slice 14 of 60, 32.5 mm from the first towards the head".
+
+    The distance is between centres along the normal of the slices; it is absent where the file does not place them.
+    Only differences are said: the coordinates themselves belong to the scanner's room.
+    """
+    if decoded.layout != "volume":
+        return f"frame {number + 1} of {int(decoded.frames)}"
+    said = f"slice {number + 1} of {int(decoded.frames)}"
+    if decoded.affine is None:
+        return said
+    step = [row[2] for row in decoded.affine[:3]]
+    length = math.hypot(*step)
+    if not math.isfinite(length) or length == 0:
+        return said
+    axis = max(range(3), key=lambda i: abs(step[i]))
+    plane = PLANES[axis] if abs(step[axis]) > STRAIGHT * length else "oblique"
+    towards = TOWARDS[axis][step[axis] < 0]
+    return f"{plane} {said}, {number * length:.1f} mm from the first towards the {towards}"
 
 
 def _term(keyword: str, text: str) -> str:

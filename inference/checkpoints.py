@@ -6,10 +6,12 @@ their own; a later entry with the same key replaces the earlier one.
 
 from __future__ import annotations
 
+import re
 import tomllib
 from collections.abc import Iterable
 from dataclasses import dataclass, field, fields
 from functools import cache
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +25,15 @@ ROLES = frozenset(
     }
 )
 BUILT_IN, SERVED, MAIN = "built-in", "vllm", "main"  # a source, a backend, an environment
+LITERATURE = "sentence-transformers"  # the backend of what the literature's search loads itself
+BACKENDS = Path(__file__).with_name("backends")
+PARTIAL = "PARTIAL"  # a file of a folder that `models pull` has not finished
+NO_BACKEND = "Lightbox has no backend {backend} for it: docs/adding-a-tool.md says how one is written."
+NO_FOLDER = "The folder that its entry in the catalogue names is not there, or holds nothing."
+NO_PACKAGE = "Its package {package} is not installed."
+KEY = re.compile(r"[a-z0-9][a-z0-9._-]{0,118}")
+OWN_CLASSIFIER = "own-classifier"
+UNKNOWN_LICENCE = "licence not stated"
 NOT_THERE = "There is no checkpoint {key!r} in the catalogue (manage.py models list)."
 WRONG = "The catalogue {path} cannot be read: {why}."
 
@@ -35,8 +46,9 @@ class Checkpoint:
     `hf:OWNER/NAME`, `url:HTTPS...`, `package:NAME` (weights in a package of its environment), `folder:PATH`, or
     `built-in`: image processing of ours without weights, a baseline. `revision` is the commit or version that was
     looked at, "" where none could be: `models pull` then records what it got. `sha256` maps file names to hashes that
-    were checked. `mean` and `std` are of channels scaled to 0..1. `size_mb` and `vram_gb` are about, 0 where not known.
-    `paper` is a key of the bundled literature, "" where it is not in it. `options` go to the backend as they are.
+    were checked, `leave` are patterns of files that are not pulled. `mean` and `std` are of channels scaled to 0..1.
+    `size_mb` and `vram_gb` are about, 0 where not known. `paper` is a key of the bundled literature, "" where it is not
+    in it. `options` go to the backend as they are.
     """
 
     key: str
@@ -65,6 +77,7 @@ class Checkpoint:
     paper: str = ""
     note: str = ""
     published: tuple[str, ...] = ()
+    leave: tuple[str, ...] = ()
     sha256: dict[str, str] = field(default_factory=dict)
     options: dict[str, Any] = field(default_factory=dict)
 
@@ -101,6 +114,10 @@ def parse(entry: dict[str, Any]) -> Checkpoint:
     for name, value in entry.items():
         if isinstance(value, list):
             values[name] = frozenset(value) if known[name].startswith("frozenset") else tuple(value)
+    if not KEY.fullmatch(str(entry.get("key", "a"))):
+        raise BadInput(f"{entry['key']!r} is no key: small letters, digits, dots and hyphens")
+    if not entry.get("roles"):
+        raise BadInput(f"{entry.get('key', 'an entry')}: it names no role")
     try:
         made = Checkpoint(**values)
     except TypeError as error:
@@ -110,10 +127,17 @@ def parse(entry: dict[str, Any]) -> Checkpoint:
     return made
 
 
+def of_folder(folder: str) -> Checkpoint:
+    """The image classifier that LIGHTBOX_CLASSIFY names by its folder, in the Hugging Face layout."""
+    name = Path(folder).expanduser().name or folder
+    return Checkpoint(OWN_CLASSIFIER, name, ("classify",), "hf-classifier", UNKNOWN_LICENCE, f"folder:{folder}")
+
+
 @cache
-def load_catalogue(*further: Path) -> dict[str, Checkpoint]:
-    """Checkpoints by key, in the order of the files. Raises Unavailable with the file and what is wrong in it."""
-    found: dict[str, Checkpoint] = {}
+def load_catalogue(*further: Path, classifier: str = "") -> dict[str, Checkpoint]:
+    """Checkpoints by key, in the order of the files, before them that of the folder `classifier`. Raises Unavailable
+    with the file and what is wrong in it."""
+    found = {OWN_CLASSIFIER: of_folder(classifier)} if classifier else {}
     for path in (BUNDLED, *further):
         try:
             entries = tomllib.loads(path.read_text(encoding="utf-8")).get("checkpoint", [])
@@ -140,13 +164,31 @@ def why_not(found: Checkpoint, models: Path, environments: Path) -> str:
     """Nothing when its worker could use it now, else one line with what to do. A served one is its server's matter."""
     if found.built_in or found.served:
         return ""
+    if found.backend != LITERATURE and not has_backend(found.backend):
+        return NO_BACKEND.format(backend=found.backend)
     if found.environment != MAIN and not (environments / found.environment / "bin" / "python").exists():
         return f"Its environment is not configured: manage.py models environment {found.environment}"
-    if not found.source.startswith("package:") and not any_weights(found.folder(models)):
-        return f"Its weights are not configured: manage.py models pull {found.key}"
-    return ""
+    kind, _, package = found.source.partition(":")
+    if kind == "package":
+        return NO_PACKAGE.format(package=package) if found.environment == MAIN and not find_spec(package) else ""
+    return unready(found, found.folder(models))
+
+
+def has_backend(name: str) -> bool:
+    """Whether Lightbox has a file for this kind of checkpoint."""
+    return (BACKENDS / f"{name.replace('-', '_')}.py").is_file()
+
+
+def unready(found: Checkpoint, folder: Path) -> str:
+    """Nothing when its folder holds weights, else what is missing. What they are, the backend says when it loads."""
+    pull = f"manage.py models pull {found.key}"
+    if (folder / PARTIAL).exists():
+        return f"Its weights are there in part only: {pull} goes on with them"
+    if any_weights(folder):
+        return ""
+    return NO_FOLDER if found.source.startswith("folder:") else f"Its weights are not configured: {pull}"
 
 
 def any_weights(folder: Path) -> bool:
-    """Whether a folder holds anything: what exactly, the backend says when it loads."""
+    """Whether a folder holds anything."""
     return folder.is_dir() and any(folder.iterdir())

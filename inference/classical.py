@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from PIL import Image as Pillow
 
 from inference.errors import BadInput
+from inference.lung_completion import completed
 from inference.types import Description, Image, Mask
 
 Bits = NDArray[np.bool_]
@@ -60,9 +61,34 @@ def segment_lungs(image: Image) -> list[Mask]:
     diaphragm too. Raises BadInput, with the reason, for anything that is not plausibly a frontal chest radiograph.
     """
     _check_header(image)
-    lungs = _find_pair(_working_greys(image.pixels))
+    return _named(_find_pair(_working_greys(image.pixels)), image)
+
+
+def segment_lungs_completed(image: Image) -> tuple[list[Mask], str]:
+    """As `segment_lungs`; a lung that has lost a large part is completed by `inference.lung_completion`.
+
+    The second value names the mask that was completed, "" where none was. Raises BadInput.
+    """
+    _check_header(image)
+    greys = _working_greys(image.pixels)
+    left, right = _find_pair(greys)
+    *both, side = completed(left.inside, right.inside, _mediastinum(_even(greys)))
+    if not side:
+        return _named((left, right), image), ""
+    masks = _named((_smooth(both[0]), _smooth(both[1])), image)
+    return masks, masks[0 if side == "left" else 1].label
+
+
+def _named(lungs: tuple[Lung, Lung], image: Image) -> list[Mask]:
     labels = _labels(image.orientation)
     return [_full_size(lung, label, image) for lung, label in zip(lungs, labels, strict=True)]
+
+
+def _even(greys: Greys) -> Greys:
+    """With its local contrast evened out, and smooth."""
+    exposure, filters = _skimage("exposure"), _skimage("filters")
+    found: Greys = filters.gaussian(exposure.equalize_adapthist(greys, clip_limit=0.01), 1.5)
+    return found
 
 
 def describe(image: Image) -> Description:
@@ -179,8 +205,7 @@ def _working_greys(pixels: NDArray[Any]) -> Greys:
 
 def _find_pair(greys: Greys) -> tuple[Lung, Lung]:
     """The lungs on the image's left and right; raises BadInput when they are not a plausible pair."""
-    exposure, filters = _skimage("exposure"), _skimage("filters")
-    even = filters.gaussian(exposure.equalize_adapthist(greys, clip_limit=0.01), 1.5)
+    filters, even = _skimage("filters"), _even(greys)
     frame = even[int(0.08 * SIDE) : int(0.85 * SIDE), int(0.08 * SIDE) : int(0.92 * SIDE)]
     dark = even < filters.threshold_otsu(frame)
     middle = _mediastinum(even)
@@ -251,8 +276,13 @@ def _outline(region: Bits, even: Greys) -> Lung:
     seeds[~morphology.dilation(filled, morphology.disk(8))] = 2
     snapped = segmentation.watershed(filters.sobel(filters.gaussian(even, 1)), seeds) == 1
     smooth = ndimage.gaussian_filter(snapped.astype(np.float64), 3) > 0.5
-    grown = morphology.dilation(smooth, morphology.disk(1))
-    field: Greys = ndimage.gaussian_filter(grown.astype(np.float64), 1)
+    return _smooth(morphology.dilation(smooth, morphology.disk(1)))
+
+
+def _smooth(inside: Bits) -> Lung:
+    from scipy import ndimage
+
+    field: Greys = ndimage.gaussian_filter(inside.astype(np.float64), 1)
     return Lung(field, field > 0.5)
 
 

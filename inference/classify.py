@@ -9,14 +9,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from inference import saliency
 from inference.errors import BadInput, Unavailable
-from inference.types import Image, Score
+from inference.types import Heatmap, Image, Score
 
 NO_FOLDER = "The classifier {name} is not installed: its folder is missing. Configure the folder of a checkpoint."
 NO_WEIGHTS = (
     "The classifier {name} has no safetensors weights. Pickled weights are not loaded, since they can run code."
 )
 NO_LOAD = "The classifier {name} cannot be loaded: {why}. Check the folder, or install its requirements."
+NO_LABEL = "{name} has no label {label!r}."
 FAILED = "The classifier {name} cannot take this image: {why}"
 
 
@@ -24,12 +26,14 @@ class HuggingFaceClassifier:
     """A `Classifier` from a folder that holds config.json, preprocessor_config.json and model.safetensors.
 
     Nothing is imported or read before the first `classify`, and nothing is ever downloaded; code that comes with a
-    checkpoint is not run. One instance may be shared by threads. Uses a CUDA device when there is one.
+    checkpoint is not run. One instance may be shared by threads. Uses a CUDA device when there is one, unless
+    `device` says which.
     """
 
-    def __init__(self, folder: Path, name: str = "") -> None:
+    def __init__(self, folder: Path, name: str = "", device: str = "") -> None:
         self._folder = folder
         self._name = name or folder.name
+        self._device = device
         self._lock = threading.Lock()
         self._loaded: tuple[Any, Any] | None = None
 
@@ -39,12 +43,32 @@ class HuggingFaceClassifier:
         return self._name
 
     def classify(self, image: Image, top_k: int = 5) -> list[Score]:
-        """The `top_k` best labels, best first, of kind "score": 0..1, uncalibrated, not a probability.
+        """The `top_k` best labels (0: all), best first, of kind "score": 0..1, uncalibrated, not a probability.
 
         Scores are a sigmoid for each label when the checkpoint says multi_label_classification, else a softmax.
         The model gets what `eight_bit_rgb` makes of the pixels.
         Raises Unavailable when the checkpoint cannot be loaded, BadInput when it cannot take the image.
         """
+        import torch
+
+        model, values = self._load()[1], self._values(image)
+        order = torch.argsort(values, descending=True)[: top_k or None].tolist()
+        return [Score(str(model.config.id2label[index]), float(values[index])) for index in order]
+
+    def prepare(self) -> None:
+        """Load now what would be loaded with the first image. Raises Unavailable."""
+        self._load()
+
+    def saliency(self, image: Image, label: str) -> Heatmap:
+        """Where the model looked for a label, as `inference.saliency` finds it. Raises BadInput or Unavailable."""
+        processor, model = self._load()
+        index = {str(name): number for number, name in model.config.id2label.items()}.get(label)
+        if index is None:
+            raise BadInput(NO_LABEL.format(name=self._name, label=label))
+        inputs = processor(images=eight_bit_rgb(image.pixels), return_tensors="pt").to(model.device)
+        return saliency.explain(model, lambda given: model(**given).logits[0, index], inputs, image, processor, label)
+
+    def _values(self, image: Image) -> Any:
         processor, model = self._load()
         import torch
 
@@ -55,9 +79,7 @@ class HuggingFaceClassifier:
         except (RuntimeError, ValueError, TypeError, KeyError) as error:
             raise BadInput(FAILED.format(name=self._name, why=error)) from error
         many = model.config.problem_type == "multi_label_classification"
-        values = torch.sigmoid(logits) if many else torch.softmax(logits, dim=-1)
-        order = torch.argsort(values, descending=True)[:top_k].tolist()
-        return [Score(str(model.config.id2label[index]), float(values[index])) for index in order]
+        return torch.sigmoid(logits) if many else torch.softmax(logits, dim=-1)
 
     def _load(self) -> tuple[Any, Any]:
         with self._lock:
@@ -83,10 +105,16 @@ class HuggingFaceClassifier:
             models: Any = transformers.AutoModelForImageClassification
             processor = images.from_pretrained(str(self._folder), **safe)
             model = models.from_pretrained(str(self._folder), use_safetensors=True, **safe)
-            device = "cuda" if torch.cuda.is_available() else "cpu"
+            if hasattr(model, "set_attn_implementation") and _has_attention(model):
+                model.set_attn_implementation("eager")  # only it gives the weights that saliency needs
+            device = self._device or ("cuda" if torch.cuda.is_available() else "cpu")
             return processor, model.to(device).eval()
         except (SafetensorError, OSError, ValueError, KeyError, RuntimeError, ImportError, AttributeError) as error:
             raise Unavailable(NO_LOAD.format(name=self._name, why=type(error).__name__)) from error
+
+
+def _has_attention(model: Any) -> bool:
+    return hasattr(model.config, "num_attention_heads")
 
 
 def eight_bit_rgb(pixels: NDArray[Any]) -> NDArray[np.uint8]:

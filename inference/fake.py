@@ -13,6 +13,8 @@ from __future__ import annotations
 import argparse
 import json
 import re
+import select
+import socket
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -29,7 +31,8 @@ class Reply:
     """One answer. With `status` 400 or more, `text` is the error's message.
 
     `delay_s` passes before the first and between all tokens; a reply that is not streamed waits for it once.
-    `drop_after` closes the connection after that many tokens, as a dying server does.
+    `drop_after` closes the connection after that many tokens, as a dying server does. `start_s` passes before anything
+    is sent, the status too, as with a server that reads a long prompt. `retry_after` is that header of an error.
     """
 
     text: str = ""
@@ -37,6 +40,8 @@ class Reply:
     delay_s: float = 0.0
     status: int = 200
     drop_after: int | None = None
+    start_s: float = 0.0
+    retry_after: int | None = None
 
 
 Request = dict[str, Any]
@@ -47,11 +52,17 @@ class FakeOpenAI:
     """The server as a context manager. `base_url` ends in /v1; port 0 picks a free one.
 
     A list is used up reply by reply, then every request fails with status 400; a callable sees each request's body.
+    `load` is what /metrics and /version answer as vLLM does: requests (running, waiting); None: there is no such
+    address, as with Ollama. `keys` holds the Authorization header of each request.
     """
 
-    def __init__(self, script: Script, *, model: str = "fake-model", port: int = 0) -> None:
-        self.model = model
+    def __init__(
+        self, script: Script, *, model: str = "fake-model", port: int = 0, load: tuple[int, int] | None = None
+    ) -> None:
+        self.model, self.load = model, load
         self.requests: list[Request] = []
+        self.keys: list[str] = []
+        self.metrics_read = 0
         self.disconnects = 0  # clients that hung up before the end of a stream, as a stop button makes them
         self._script = script
         self._used = 0
@@ -107,6 +118,11 @@ class _Handler(BaseHTTPRequestHandler):
             )
         elif self.path == "/health":
             self._send(200, {})
+        elif self.path == "/version" and self.fake.load is not None:
+            self._send(200, {"version": "0.0-scripted"})
+        elif self.path == "/metrics" and self.fake.load is not None:
+            self.fake.metrics_read += 1
+            self._write(200, "text/plain; version=0.0.4", _metrics(self.fake.model, *self.fake.load).encode())
         else:
             self._send(404, _error("no such address", 404))
 
@@ -120,9 +136,14 @@ class _Handler(BaseHTTPRequestHandler):
         if self.path.rstrip("/") != "/v1/chat/completions":
             self._send(404, _error("no such address", 404))
             return
+        self.fake.keys.append(self.headers.get("Authorization", ""))
         reply = self.fake.reply_to(request)
-        if reply.status >= 400:
-            self._send(reply.status, _error(reply.text or "scripted error", reply.status))
+        if self._leaves_within(reply.start_s):
+            self.fake.note_disconnect()
+            self.close_connection = True
+        elif reply.status >= 400:
+            more = {} if reply.retry_after is None else {"Retry-After": str(reply.retry_after)}
+            self._send(reply.status, _error(reply.text or "scripted error", reply.status), more)
         elif request.get("stream"):
             self._stream(request, reply)
         else:
@@ -132,12 +153,25 @@ class _Handler(BaseHTTPRequestHandler):
     def log_message(self, format: str, *args: Any) -> None:
         """Silence: tests read `requests` instead."""
 
-    def _send(self, status: int, body: dict[str, Any]) -> None:
-        data = json.dumps(body).encode()
+    def _leaves_within(self, seconds: float) -> bool:
+        """Pass time as a model does that has not said a word yet; whether the client hangs up meanwhile."""
+        end = time.monotonic() + seconds
+        while (left := end - time.monotonic()) > 0:
+            readable, _, _ = select.select([self.connection], [], [], min(left, 0.02))
+            if readable and not self.connection.recv(1, socket.MSG_PEEK):
+                return True
+        return False
+
+    def _send(self, status: int, body: dict[str, Any], headers: dict[str, str] | None = None) -> None:
+        self._write(status, "application/json", json.dumps(body).encode(), headers)
+
+    def _write(self, status: int, kind: str, data: bytes, headers: dict[str, str] | None = None) -> None:
         try:
             self.send_response(status)
-            self.send_header("Content-Type", "application/json")
+            self.send_header("Content-Type", kind)
             self.send_header("Content-Length", str(len(data)))
+            for name, value in (headers or {}).items():
+                self.send_header(name, value)
             self.end_headers()
             self.wfile.write(data)
         except (BrokenPipeError, ConnectionResetError):
@@ -161,6 +195,18 @@ class _Handler(BaseHTTPRequestHandler):
     def _event(self, data: str) -> None:
         self.wfile.write(f"data: {data}\n\n".encode())
         self.wfile.flush()
+
+
+def _metrics(model: str, running: int, waiting: int) -> str:
+    """The lines of vLLM's metrics that say how busy it is."""
+    labels = f'{{engine="0",model_name="{model}"}}'
+    return (
+        "# HELP vllm:num_requests_running Number of requests in model execution batches.\n"
+        "# TYPE vllm:num_requests_running gauge\n"
+        f"vllm:num_requests_running{labels} {running:.1f}\n"
+        f"vllm:num_requests_waiting{labels} {waiting:.1f}\n"
+        f"vllm:kv_cache_usage_perc{labels} 0.25\n"
+    )
 
 
 def _error(message: str, status: int) -> dict[str, Any]:

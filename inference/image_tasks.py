@@ -40,6 +40,14 @@ ENLARGE = re.compile(
     re.I,
 )
 FOUR = re.compile(r"\b(?:4\s?x|x\s?4|four|fourfold|4 times)\b", re.I)
+# Where something is: the lungs are outlined instead, and what is "there" is no question about a place.
+WHERE = re.compile(
+    r"^\W*(?:(?:please|can you|could you|and|then|show me|tell me|mark) )*(?:where(?:'s| is| are)|locate|find|point to|"
+    r"put (?:a )?box(?:es)? (?:around|on|about))\s+(?P<phrase>(?:the |an? |any |all )?[^.?!]{2,150})",
+    re.I,
+)
+NOT_ON_IMAGES = re.compile(r"\b(?:lungs?|images?|pictures?|papers?|you|i|we|my|difference|file|it|this|that)\b", re.I)
+ON_IMAGE = re.compile(r"\s*\b(?:on|in|of) (?:img\d+|this|the (?:image|film|scan|picture|radiograph))\b.*$", re.I)
 SYNTHESISE = re.compile(
     r"\b(?:synthesi[sz]e|(?:generate|make|create|draw|invent) (?:me )?(?:an? |some )?(?:(?:synthetic|artificial|fake) "
     rf"(?:[\w-]+ ){{0,4}}?{IMAGES}|(?:[\w-]+ ){{0,4}}?{IMAGES} (?:of|with|showing)))\b",
@@ -61,6 +69,10 @@ def calls(clause: str, targets: list[str], known: list[str]) -> list[Call]:
         return [("find_similar_images", {"image": target}) for target in targets[:1]]
     if (by_text := BY_TEXT.search(clause)) and MINE.search(clause):
         return [("find_images_by_text", {"text": by_text["words"].strip()})]
+    if targets and (place := WHERE.match(clause)):
+        phrase = ON_IMAGE.sub("", place["phrase"]).strip()
+        if len(phrase) > 1 and not NOT_ON_IMAGES.search(phrase):
+            return [("ground", {"image": target, "phrase": phrase}) for target in targets]
     if targets and ENLARGE.search(clause):
         factor = {"factor": 4} if FOUR.search(clause) else {}
         return [("enlarge_image", {"image": target} | factor) for target in targets]

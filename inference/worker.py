@@ -41,7 +41,9 @@ TROUBLE = "{name} failed by a fault of its own; the log of its worker says more.
 TIME_LIMIT = int(os.environ.get("LIGHTBOX_TOOL_TIMEOUT", "300"))
 
 app = Celery(
-    "lightbox-models", broker=BROKER.replace("unix://", "redis+socket://", 1).replace("?db=", "?virtual_host=")
+    "lightbox-models",
+    broker=BROKER.replace("unix://", "redis+socket://", 1).replace("?db=", "?virtual_host="),
+    set_as_current=False,  # whoever only imports this, as tests do, keeps their own; a worker sets it by itself
 )
 app.conf.update(
     task_ignore_result=True,
@@ -63,7 +65,9 @@ def broker() -> redis.Redis:
 def carry_out(told: dict[str, Any]) -> None:
     """One call. Every outcome is a message; nothing is raised."""
     job = Job.from_dict(told)
-    found = checkpoints.load_catalogue(*_catalogues()).get(job.checkpoint)
+    found = checkpoints.load_catalogue(*_catalogues(), classifier=os.environ.get("LIGHTBOX_CLASSIFY", "")).get(
+        job.checkpoint
+    )
     name = found.name if found else job.checkpoint
     try:
         if found is None:

@@ -52,6 +52,12 @@ class Conversation(models.Model):
         """
         return cls.objects.select_for_update(no_key=True).filter(pk=conversation_id).first()
 
+    def choose_model(self, value: str | None) -> None:
+        """Keep which chat model answers from now on ("": the default); None changes nothing."""
+        if value is not None and value != self.chat_model:
+            self.chat_model = value
+            self.save(update_fields=["chat_model"])
+
     def branch(self) -> list["Message"]:
         """The active branch, oldest first."""
         by_id = {m.pk: m for m in self.messages.prefetch_related("images").order_by("created_at")}

@@ -96,10 +96,19 @@ class Run(models.Model):
     def is_active(self) -> bool:
         return self.state in self.ACTIVE
 
+    def still_mine(self) -> "RunQuerySet":
+        return Run.objects.filter(pk=self.pk, state=Run.RUNNING, attempt=self.attempt)
+
+    def spend(self, input_tokens: int, output_tokens: int) -> None:
+        """Add what the server has counted for one message of the model. Only for the holder of the run."""
+        self.still_mine().update(
+            input_tokens=Coalesce("input_tokens", 0) + input_tokens,
+            output_tokens=Coalesce("output_tokens", 0) + output_tokens,
+        )
+
     def hold(self) -> None:
         """Renew the lease, or learn that the run is no longer ours."""
-        mine = Run.objects.filter(pk=self.pk, state=Run.RUNNING, attempt=self.attempt)
-        if not mine.update(lease_until=lease(settings.RUN_LEASE)):
+        if not self.still_mine().update(lease_until=lease(settings.RUN_LEASE)):
             raise Superseded
 
     @transaction.atomic
@@ -248,6 +257,7 @@ class Artifact(models.Model):
 
     MASK, BOX, TABLE, PASSAGES, REPORT = "mask", "box", "table", "passages", "report"
     LINE, HEATMAP, PICTURE = "line", "heatmap", "picture"
+    ON_IMAGES = (MASK, BOX, LINE, HEATMAP)  # what the viewer lays over an image, and a chip lights up there
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     tool_call = models.ForeignKey(ToolCall, on_delete=models.CASCADE, related_name="artifacts")
@@ -269,3 +279,8 @@ class Artifact(models.Model):
     @property
     def ref(self) -> str:
         return f"c{self.tool_call.number}.{self.number}"
+
+    @property
+    def of_volume(self) -> bool:
+        """Whether it is the mask of all frames, mask.npz, and not of one, a PNG."""
+        return self.kind == self.MASK and str(self.file.name).endswith(".npz")

@@ -9,9 +9,10 @@ from django.conf import settings
 from django.utils import timezone
 from django.utils.safestring import SafeString
 
-from assistant import kinds, markdown, marks
+from assistant import checkpoint_rows, checkpoints_in_use, kinds, markdown, marks
 from assistant.forms import KindForm
-from assistant.models import Annotation, Conversation, Image, Message
+from assistant.models import Annotation, Artifact, Conversation, Image, Message
+from inference.errors import InferenceError
 
 register = template.Library()
 
@@ -22,6 +23,7 @@ STEP_NAMES = {
     "measure_region": "Measure region",
     "classify": "Classify",
     "ask_image": "Ask about image",
+    "ground": "Find on image",
     "register_images": "Align images",
     "find_anomalies": "Compare with normal images",
     "enlarge_image": "Enlarge image",
@@ -37,6 +39,11 @@ STATE_WORDS = {"requested": "waiting", "approval": "asks for your approval", "ru
 
 
 @register.filter
+def thousands(number: int | None) -> str:
+    return f"{number or 0:,}"
+
+
+@register.filter
 def took(seconds: float | None) -> str:
     """A duration as short as it can be said: 60 ms, 0.4 s, 12 s, 3 min."""
     if seconds is None:
@@ -46,6 +53,22 @@ def took(seconds: float | None) -> str:
     if seconds < 9.95:
         return f"{seconds:.1f} s"
     return f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.0f} min"
+
+
+@register.filter
+def record_seconds(record: dict[str, Any]) -> float:
+    """How long a call took by the clock of the worker that carried it out."""
+    return float(record.get("ended", 0)) - float(record.get("started", 0))
+
+
+@register.filter
+def checkpoint_row(key: str) -> checkpoint_rows.Row | None:
+    """The checkpoint of a record with its paper; None when the catalogue has it no more."""
+    try:
+        found = checkpoints_in_use.catalogue().get(key)
+    except InferenceError:
+        return None
+    return checkpoint_rows.rows([found])[0] if found else None
 
 
 @register.filter
@@ -91,6 +114,12 @@ def in_words(value: Any) -> str:
         shown = {name: f"{item:g}" if isinstance(item, float) else item for name, item in sorted(value.items())}
         return " ".join(f"{name} {item}" for name, item in shown.items())
     return ", ".join(map(in_words, value)) if isinstance(value, list) else str(value)
+
+
+@register.filter
+def on_an_image(reference: dict[str, Any] | None) -> bool:
+    """Whether a reference is opened in the viewer: a mask, box, line or heat map of a tool."""
+    return bool(reference and reference.get("artifact_id") and reference.get("kind") in Artifact.ON_IMAGES)
 
 
 @register.filter

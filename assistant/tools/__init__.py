@@ -21,6 +21,7 @@ from assistant.tools import (
     find_anomalies,
     find_images,
     gate,
+    ground,
     measure_region,
     read_paper,
     register_images,
@@ -41,6 +42,7 @@ TOOLS: dict[str, Tool] = {
         measure_region.TOOL,
         classify.TOOL,
         ask_image.TOOL,
+        ground.TOOL,
         register_images.TOOL,
         find_images.SIMILAR,
         find_images.TEXT,
@@ -64,7 +66,15 @@ class Status(NamedTuple):
 
 def status() -> list[Status]:
     """Every tool, whether it can be used now, and if not, the line that configures it."""
-    return [Status(t.name, t.description, not t.missing(), t.missing()) for t in TOOLS.values()]
+    lines = {tool.name: _missing(tool) for tool in TOOLS.values()}
+    return [Status(t.name, t.description, not lines[t.name], lines[t.name]) for t in TOOLS.values()]
+
+
+def _missing(tool: Tool) -> str:
+    try:
+        return tool.missing()
+    except InferenceError as error:  # a catalogue that cannot be read: the page says it, and lists the other tools
+        return str(error)
 
 
 def check_arguments(name: str, arguments: dict[str, Any]) -> str:
@@ -87,7 +97,10 @@ def queue_of(name: str, arguments: dict[str, Any], conversation: Conversation) -
     if not (role := tool.role(made)):
         return tool.queue
     try:
-        found = checkpoints_in_use.choose(role, name, conversation, getattr(made, "model", ""))
+        if tool.choose:
+            found = tool.choose(conversation, made)
+        else:
+            found = checkpoints_in_use.choose(role, name, conversation, getattr(made, "model", ""))
     except (Declined, InferenceError):  # the call itself will say so
         return tool.queue
     return tool.queue if found.built_in else EXPERT
@@ -126,20 +139,25 @@ def execute(call: ToolCall) -> Outcome:
 
 
 def _on_its_image(tool: Tool, context: Context, arguments: Arguments) -> ToolResult:
-    """Run the tool, unless its image is of a kind that it does not work on."""
+    """Run the tool, unless an image of the call is of a kind that it does not work on."""
     if not isinstance(arguments, ImageArguments):
         return tool.run(context, arguments)
-    image = context.image(arguments.image)
-    if line := gate.refusal(tool, arguments, image, arguments.image):
-        raise Declined(line)
-    return gate.with_note(tool.run(context, arguments), tool, arguments, image)
+    images = [(name, context.image(name)) for name in arguments.names]
+    for name, image in images:
+        if line := gate.refusal(tool, arguments, image, name):
+            raise Declined(line)
+    result = tool.run(context, arguments)
+    for name, image in images:
+        result = gate.with_note(result, tool, arguments, image, name)
+    return result
 
 
 def _check_held(tool: Tool, context: Context, arguments: Arguments) -> None:
     if not tool.shows_a_model or not isinstance(arguments, ImageArguments):
         return
-    if line := why_held(context.image(arguments.image), arguments.image):
-        raise Declined(line)
+    for name in arguments.names:
+        if line := why_held(context.image(name), name):
+            raise Declined(line)
 
 
 def failed(line: str) -> Outcome:

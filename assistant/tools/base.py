@@ -12,8 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
-from assistant.models import ConversationImage, Image, ToolCall
+from assistant.models import Conversation, ConversationImage, Image, ToolCall
 from inference import types
+from inference.checkpoints import Checkpoint
 from inference.decode import GONE, NO_FRAME, as_image
 from inference.errors import BadInput
 
@@ -42,6 +43,11 @@ class ModelArguments(Arguments):
 class ImageArguments(Arguments):
     image: str = Field(description="the image's name in this conversation, such as img1", pattern=r"^img\d{1,4}$")
 
+    @property
+    def names(self) -> list[str]:
+        """Every image that the tool looks at."""
+        return [self.image]
+
 
 def clean_label(text: str) -> str:
     """A name that a person or a model gave, as one line without what the page would take for a marker."""
@@ -67,13 +73,14 @@ class Statement:
 @dataclass(frozen=True, slots=True)
 class NewArtifact:
     """Something for the page. `png` is the bytes of a mask of the image's own size, or of a picture
-    (`assistant.pictures.artifact`)."""
+    (`assistant.pictures.artifact`); `mask` is that of a whole volume, (S, H, W) uint8, 0 or 255."""
 
     kind: str
     label: str
     image: Image | None = None
     png: bytes | None = None
     data: dict[str, Any] = field(default_factory=dict)
+    mask: NDArray[np.uint8] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,11 +118,16 @@ class Context:
 
     def image(self, name: str) -> Image:
         """The image of this conversation with this name. Raises Declined for any other."""
-        rows = ConversationImage.objects.filter(conversation=self.call.run.conversation_id).select_related("image")
-        row = rows.filter(number=int(name.removeprefix("img"))).first()
-        if row is None:
-            raise Declined(f"There is no {name} in this conversation.")
-        return row.image
+        return image_of(self.call.run.conversation, name)
+
+
+def image_of(conversation: Conversation, name: str) -> Image:
+    """The image that a conversation calls img1. Raises Declined when it has none of this name."""
+    rows = ConversationImage.objects.filter(conversation=conversation).select_related("image")
+    row = rows.filter(number=int(name.removeprefix("img"))).first()
+    if row is None:
+        raise Declined(f"There is no {name} in this conversation.")
+    return row.image
 
 
 def load(image: Image, frame: int = 0) -> types.Image:
@@ -210,3 +222,5 @@ class Tool:
     shows_a_model: bool = False  # its image's pixels: refused while text in them is not settled
     # The role of the checkpoint that a call with these arguments asks for: with weights, it waits on the queue EXPERT.
     role: Callable[[Any], str] = lambda _: ""
+    # Where the role alone does not decide (a structure by name): the checkpoint of a call. Raises Declined.
+    choose: Callable[[Conversation, Any], Checkpoint] | None = None

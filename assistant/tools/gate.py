@@ -5,7 +5,8 @@ from dataclasses import replace
 from typing import Any
 
 from assistant.models import Conversation, Image
-from assistant.tools.base import ImageArguments, Tool, ToolResult
+from assistant.tools.base import Accepts, Declined, ImageArguments, Tool, ToolResult
+from inference.checkpoints import Checkpoint
 from inference.kinds import name_of, signs_of
 from inference.types import Gate
 
@@ -25,11 +26,32 @@ LAYOUTS = {
 
 def refusal(tool: Tool, arguments: Any, image: Image, name: str) -> str:
     """Why this call does not suit the image, in a sentence or two, or nothing."""
-    accepts = tool.accepts(arguments)
+    return refusal_of(tool.name, tool.accepts(arguments), image, name)
+
+
+def check(found: Checkpoint, image: Image, name: str) -> list[str]:
+    """Whether a checkpoint is made for this image, by its entry in the catalogue: a note where that cannot be told.
+
+    Raises Declined with the reason when it is not.
+    """
+    accepts = Accepts(
+        works_on=found.works_on,
+        modalities=found.modalities,
+        body_parts=found.body_parts,
+        views=found.views,
+        layouts=found.layouts,
+    )
+    if line := refusal_of(found.name, accepts, image, name):
+        raise Declined(line)
+    return [NOTE.format(name=name, works_on=found.works_on)] if accepts.untold(image.kind_of()) else []
+
+
+def refusal_of(who: str, accepts: Accepts, image: Image, name: str) -> str:
+    """The same for whoever accepts what."""
     kind = image.kind_of()
     if not accepts.refuses(kind, image.layout):
         return ""
-    words = {"name": name, "tool": tool.name, "works_on": accepts.works_on}
+    words = {"name": name, "tool": who, "works_on": accepts.works_on}
     if accepts.layouts and image.layout not in accepts.layouts:
         return NOT_SUITED.format(is_a=LAYOUTS[image.layout], correct="", **words).rstrip()
     if not kind.modality and not kind.body_part and not kind.view:
@@ -46,12 +68,12 @@ def _is_a(kind: Gate) -> str:
     return f"looks like {what} (confidence {': '.join(filter(None, (f'{kind.confidence:.2f}', signs_of(kind))))})"
 
 
-def with_note(result: ToolResult, tool: Tool, arguments: Any, image: Image) -> ToolResult:
+def with_note(result: ToolResult, tool: Tool, arguments: Any, image: Image, name: str) -> ToolResult:
     """The result, saying so when it was not known that the image suits the tool."""
     accepts = tool.accepts(arguments)
     if not accepts.untold(image.kind_of()):
         return result
-    note = NOTE.format(name=arguments.image, works_on=accepts.works_on)
+    note = NOTE.format(name=name, works_on=accepts.works_on)
     return replace(result, notes=[*result.notes, note])
 
 

@@ -27,9 +27,10 @@ def run(context: Context, arguments: RegionArguments) -> ToolResult:
     name = arguments.region
     if name.startswith("c"):
         artifact = _artifact(context, name)
-        frame = int(artifact.data.get("frame") or 0)
         assert artifact.image is not None
-        parts = [(frame, load(artifact.image, frame), marks.artifact_mask(artifact) > 127)]
+        image = artifact.image
+        drawn = enumerate(marks.artifact_frames(artifact, image.frames))
+        parts = [(frame, load(image, frame), mask > 127) for frame, mask in drawn if mask.any()]
         return _measured(
             context,
             name,

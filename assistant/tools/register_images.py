@@ -1,17 +1,15 @@
 """Two images or volumes of the conversation laid on one another, without a trained model."""
 
-import numpy as np
 from pydantic import Field
 
 from assistant import checkpoints_in_use, model_calls, pictures
 from assistant.models import Image
-from assistant.tools.base import NO_GRID, Context, Declined, ModelArguments, Statement, Tool, ToolResult, load
+from assistant.tools.base import Context, Declined, ModelArguments, Statement, Tool, ToolResult, load
 from assistant.tools.segment import place
-from inference.decode import GONE
-from inference.errors import BadInput
+from assistant.tools.volume import volume
 from inference.measure import AT_THE_DETECTOR
 from inference.registration import Kind, Metric
-from inference.types import Result, Volume
+from inference.types import Result
 
 NAME = r"^img\d{1,4}$"
 ROLE, WHAT = "register", "Registration"
@@ -25,8 +23,6 @@ MIXED = (
     "(fixed_frame, moving_frame)."
 )
 ITSELF = "An image cannot be aligned with itself: name two."
-LARGEST = 256 * 1024 * 1024  # voxels of a volume that is read whole
-TOO_LARGE = "{name} has too many voxels to be aligned as a whole ({found:,}; at most {most:,}). Choose slices of it."
 
 
 class RegisterArguments(ModelArguments):
@@ -38,22 +34,6 @@ class RegisterArguments(ModelArguments):
     )
     fixed_frame: int | None = Field(default=None, ge=0, le=1_000_000, description="one frame or slice, from 0")
     moving_frame: int | None = Field(default=None, ge=0, le=1_000_000, description="one frame or slice, from 0")
-
-
-def volume(image: Image, name: str) -> Volume:
-    """All voxels of a volume, of the first time point. Raises BadInput or Declined."""
-    if not image.pixels:
-        raise BadInput(NO_GRID)
-    if (found := image.frames * image.height * image.width) > LARGEST:
-        raise Declined(TOO_LARGE.format(name=name, found=found, most=LARGEST))
-    try:
-        with image.pixels.open("rb") as file:
-            voxels = np.load(file, allow_pickle=False)
-    except (OSError, ValueError) as error:
-        raise BadInput(GONE) from error
-    kind = image.kind_of()
-    whole = voxels[0] if image.facts.volumes > 1 else voxels
-    return Volume(whole, image.facts.affine, kind.modality or image.modality, kind.body_part or None)
 
 
 def _whole(image: Image, frame: int | None) -> bool:

@@ -1,31 +1,37 @@
-"""A region as a mask: the lungs by name, or what a box, points or a lasso mark. No trained model, and it says so."""
+"""A region as a mask: a structure by name, or what a box, points or a lasso mark, by a checkpoint of the catalogue.
 
-import io
-from functools import cache
-from typing import Annotated
+Without weights there are baselines, named as such: the lungs on a chest radiograph, and a random walker for marks.
+"""
+
+from typing import Annotated, Any
 
 from pydantic import Field
 
-from assistant.models import Artifact, Image
+from assistant import model_calls
+from assistant.mask_files import as_png
+from assistant.models import Artifact, Conversation, Image
+from assistant.tools import segmenters
 from assistant.tools.base import (
-    EVERYTHING,
     NO_GRID,
-    Accepts,
     Arguments,
     Context,
-    Declined,
     ImageArguments,
+    ModelArguments,
     NewArtifact,
     Statement,
     Tool,
     ToolResult,
     clean_label,
+    image_of,
     load,
 )
+from assistant.tools.volume import volume
 from inference import prompted
+from inference.checkpoints import Checkpoint
 from inference.decode import NO_FRAME
 from inference.errors import BadInput
-from inference.types import Mask, PromptedSegmenter, Prompts
+from inference.structures import matching
+from inference.types import Mask, Prompts, Result
 
 Coordinate = Annotated[float, Field(allow_inf_nan=False)]
 MOST_POINTS, MOST_CORNERS = 100, 5000
@@ -49,8 +55,8 @@ class PointArgument(CornerArgument):
     add: bool = Field(default=True, description="true: in the region; false: not in it")
 
 
-class SegmentArguments(ImageArguments):
-    structure: str = Field(default="lungs", max_length=60, description="what to outline by name; only lungs so far")
+class SegmentArguments(ImageArguments, ModelArguments):
+    structure: str = Field(default="lungs", max_length=60, description="what to outline by name, such as lungs")
     frame: int = Field(default=0, ge=0, le=1_000_000, description="the frame or slice, counted from 0")
     box: BoxArgument | None = Field(default=None, description="a box around the region, in pixels")
     points: list[PointArgument] = Field(default_factory=list, max_length=MOST_POINTS, description="points, in pixels")
@@ -65,6 +71,16 @@ class SegmentArguments(ImageArguments):
         return bool(self.box or self.points or self.lasso)
 
     @property
+    def as_drawn(self) -> bool:
+        """Whether the lasso is the outline: no model is asked then."""
+        return bool(self.lasso) and not self.refine
+
+    @property
+    def marks(self) -> list[str]:
+        """The kinds of marks that are there: box, points, lasso."""
+        return [name for name in ("box", "points", "lasso") if getattr(self, name)]
+
+    @property
     def prompts(self) -> Prompts:
         box = self.box
         return Prompts(
@@ -76,16 +92,11 @@ class SegmentArguments(ImageArguments):
         )
 
 
-NAME = "classical baseline (scikit-image)"
-LIMIT = "A classical baseline outlines the air-filled lung; consolidated or hidden parts are left out."
-PROMPTED_LIMIT = "Outlined by a classical baseline, not a trained model: check the outline, and correct it if needed."
 REGION = "marked region"
-
-
-@cache
-def prompted_segmenter() -> PromptedSegmenter:
-    """What turns prompts into a mask. A model of the SAM family takes this place by a setting, once there is one."""
-    return prompted.ClassicalSegmenter()
+AS_DRAWN = "the lasso as it was drawn"
+DRAWN_NOTE = "The lasso is the outline, as it was drawn."
+NO_SPACING = "No area in cm2: the file states no pixel spacing."
+AT_THE_DETECTOR = "Areas are measured at the detector and are larger than in the patient."
 
 
 def place(name: str, image: Image, frame: int) -> str:
@@ -95,99 +106,112 @@ def place(name: str, image: Image, frame: int) -> str:
     return f"{name}, {'slice' if image.layout == 'volume' else 'frame'} {frame + 1}"
 
 
+def size_words(value: float, unit: str) -> str:
+    return f"{value:,.0f} {unit}" if value >= 10 else f"{value:.2g} {unit}"
+
+
 def area_words(cm2: float) -> str:
-    return f"{cm2:.0f} cm2" if cm2 >= 10 else f"{cm2:.2g} cm2"
-
-
-FRONTAL_CHEST = Accepts(
-    works_on="frontal chest radiographs",
-    modalities=frozenset({"CR", "DX", "RG"}),
-    body_parts=frozenset({"CHEST", "THORAX", "LUNG", "LUNGS"}),
-    views=frozenset({"PA", "AP"}),
-    layouts=frozenset({"image", "frames"}),
-)
-
-
-def accepts(arguments: SegmentArguments) -> Accepts:
-    """Lungs by name are outlined on frontal chest radiographs, what is marked on any image; the rest `run` answers."""
-    by_name = not arguments.prompted and "lung" in arguments.structure.lower()
-    return FRONTAL_CHEST if by_name else EVERYTHING
-
-
-def _png(mask: Mask) -> bytes:
-    from PIL import Image as Pillow
-
-    out = io.BytesIO()
-    Pillow.fromarray(mask.pixels).save(out, "PNG")
-    return out.getvalue()
+    return size_words(cm2, "cm2")
 
 
 def _statement(mask: Mask, where: str, ref: str) -> Statement:
     share = (mask.pixels > 0).mean()
-    area = f"{mask.area_cm2:.0f} cm2" if mask.area_cm2 is not None else f"{share:.0%} of the image"
+    area = f"{share:.0%} of the {'volume' if mask.pixels.ndim == 3 else 'image'}"
+    if mask.area_cm2 is not None:
+        area = f"{mask.area_cm2:.0f} cm2"
+    elif mask.volume_cm3 is not None:
+        area = size_words(mask.volume_cm3, "cm3")
     which = mask.label.replace("lung, image left", "lung on the left of the image")
     which = which.replace("lung, image right", "lung on the right of the image")
     return Statement(f"The {which} was outlined on {where}: {area}.", ref)
 
 
-def _notes(image: Image, limit: str) -> list[str]:
+def _notes(image: Image, *limits: str) -> list[str]:
     spacing = image.decoded.get("spacing")
     if spacing is None:
-        return [limit, "No area in cm2: the file states no pixel spacing."]
+        return [*limits, NO_SPACING]
     if spacing["source"] == "ImagerPixelSpacing":
-        return [limit, "Areas are measured at the detector and are larger than in the patient."]
-    return [limit]
+        return [*limits, AT_THE_DETECTOR]
+    return [*limits]
+
+
+def choose(conversation: Conversation, arguments: SegmentArguments) -> Checkpoint:
+    """The checkpoint that carries this call out. Raises Declined."""
+    return segmenters.choose(conversation, image_of(conversation, arguments.image), arguments)
 
 
 def run(context: Context, arguments: SegmentArguments) -> ToolResult:
     if arguments.prompted:
         return _prompted(context, arguments)
-    from inference.classical import segment_lungs
-
-    if "lung" not in arguments.structure.lower():
-        raise Declined(
-            f"Only the lungs on a chest radiograph can be outlined by name so far, not: {arguments.structure}. "
-            "Mark it with a box, points or a lasso instead."
-        )
     image = context.image(arguments.image)
-    masks = segment_lungs(load(image, arguments.frame))
-    where = place(arguments.image, image, arguments.frame)
+    found = choose(context.call.run.conversation, arguments)
+    wanted = matching(arguments.structure, found.labels)
+    whole = found.layouts == {"volume"}
+    given = volume(image, arguments.image) if whole else load(image, arguments.frame)
+    done = model_calls.perform(context, found, "segment", [given], {"structures": list(wanted)})
+    masks = _asked_for(done.result, arguments.structure)
+    where = arguments.image if whole else place(arguments.image, image, arguments.frame)
     return ToolResult(
-        summary=f"{len(masks)} masks on {where}",
+        summary=f"{len(masks)} mask{'s' if len(masks) > 1 else ''} on {where}",
         statements=[_statement(mask, where, f"{context.ref}.{number}") for number, mask in enumerate(masks, 1)],
-        notes=_notes(image, LIMIT),
-        artifacts=[
-            NewArtifact(
-                Artifact.MASK, mask.label, image, _png(mask), {"area_cm2": mask.area_cm2, "frame": arguments.frame}
-            )
-            for mask in masks
-        ],
-        model=NAME,
+        notes=[*done.result.notes] if whole else _notes(image, *done.result.notes),
+        artifacts=[_artifact(mask, image, arguments.frame) for mask in masks],
+        model=found.name,
+        records=[done.record.as_dict()],
     )
+
+
+def _artifact(mask: Mask, image: Image, frame: int) -> NewArtifact:
+    """Of a volume's mask all slices, of any other the frame that was outlined."""
+    if mask.pixels.ndim == 3:
+        data = {"volume_cm3": mask.volume_cm3, "pixels": int((mask.pixels > 0).sum())}
+        return NewArtifact(Artifact.MASK, mask.label, image, None, data, mask.pixels)
+    return NewArtifact(
+        Artifact.MASK, mask.label, image, as_png(mask.pixels), {"area_cm2": mask.area_cm2, "frame": frame}
+    )
+
+
+def _asked_for(result: Result, structure: str) -> list[Mask]:
+    """The masks of the structure; all where the model names none so, as a lung whose side the file does not tell."""
+    named = matching(structure, [mask.label for mask in result.masks])
+    return [mask for mask in result.masks if mask.label in named] or list(result.masks)
 
 
 def _prompted(context: Context, arguments: SegmentArguments) -> ToolResult:
     image = context.image(arguments.image)
-    segmenter = prompted_segmenter()
     label = clean_label(arguments.label) or REGION
-    mask = segmenter(load(image, arguments.frame), arguments.prompts, label)
+    frame = load(image, arguments.frame)
+    if arguments.as_drawn:
+        mask = prompted.ClassicalSegmenter()(frame, arguments.prompts, label)
+        return _marked(context, arguments, image, Result(masks=(mask,), notes=(DRAWN_NOTE,)), AS_DRAWN, [])
+    found = choose(context.call.run.conversation, arguments)
+    options = {"prompts": arguments.prompts.as_dict(), "label": label}
+    done = model_calls.perform(context, found, "segment", [frame], options)
+    return _marked(context, arguments, image, done.result, found.name, [done.record.as_dict()])
+
+
+def _marked(
+    context: Context, arguments: SegmentArguments, image: Image, result: Result, model: str, records: list[Any]
+) -> ToolResult:
+    mask = result.masks[0]
     count = int((mask.pixels > 0).sum())
     area = f"{area_words(mask.area_cm2)}, " if mask.area_cm2 is not None else ""
     where = place(arguments.image, image, arguments.frame)
-    said = f"The {label} was outlined on {where} from {marks_in_words(arguments)}: {area}{count:,} pixels."
-    as_it_is = bool(arguments.lasso) and not arguments.refine
+    said = f"The {mask.label} was outlined on {where} from {marks_in_words(arguments)}: {area}{count:,} pixels."
     data = {
         "frame": arguments.frame,
         "area_cm2": mask.area_cm2,
         "pixels": count,
         "prompts": arguments.model_dump(include={"box", "points", "lasso", "refine"}, exclude_none=True),
     }
+    scores = [f"The model's own {score.label}: {score.kind} {score.value:.2f}." for score in result.scores]
     return ToolResult(
-        summary=f"{label} on {where}",
-        statements=[Statement(said, f"{context.ref}.1")],
-        notes=_notes(image, "The lasso is the outline, as it was drawn." if as_it_is else PROMPTED_LIMIT),
-        artifacts=[NewArtifact(Artifact.MASK, label, image, _png(mask), data)],
-        model="the lasso as it was drawn" if as_it_is else segmenter.name,
+        summary=f"{mask.label} on {where}",
+        statements=[Statement(line, f"{context.ref}.1") for line in (said, *scores)],
+        notes=_notes(image, *result.notes),
+        artifacts=[NewArtifact(Artifact.MASK, mask.label, image, as_png(mask.pixels), data)],
+        model=model,
+        records=records,
     )
 
 
@@ -216,10 +240,13 @@ def check(image: Image, arguments: SegmentArguments) -> None:
 
 TOOL = Tool(
     name="segment",
-    description="Outline the lungs on a frontal chest radiograph; or, on any image, the region that a box, points or a "
-    "lasso mark. Returns masks, and areas where spacing is known.",
+    description="Outline a structure by name (the lungs on a frontal chest radiograph, and what the configured models "
+    "know); or, on any image, the region that a box, points or a lasso mark. Returns masks, and areas where spacing is "
+    "known.",
     arguments=SegmentArguments,
     queue="vision",
     run=run,
-    accepts=accepts,
+    accepts=segmenters.accepts,
+    role=lambda arguments: "" if arguments.as_drawn else segmenters.role(arguments),
+    choose=choose,
 )

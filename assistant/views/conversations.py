@@ -10,7 +10,7 @@ from django.urls import reverse
 from django.views.decorators.http import require_POST, require_safe
 from django_htmx.http import HttpResponseClientRefresh
 
-from assistant import pane, rendering, runs, uploads
+from assistant import pane, rendering, runs, served, uploads
 from assistant.forms import MessageForm, TitleForm, own_images
 from assistant.models import Conversation, Message, Run
 from assistant.views.answers import go, problem
@@ -29,8 +29,11 @@ def own(request: HttpRequest, conversation_id: uuid.UUID) -> Conversation:
 def chat(request: HttpRequest, conversation_id: uuid.UUID) -> HttpResponse:
     conversation = own(request, conversation_id)
     latest = conversation.messages.filter(role=Message.ASSISTANT).order_by("-created_at").first()
+    model, note = served.chosen(conversation.chat_model)
     context = {
         "conversation": conversation,
+        "chat": model,
+        "chat_note": note,
         "turns": rendering.turns(conversation),
         # After the turns: a run that ends in between is shown with its stream, whose end brings the right button.
         "active_run": conversation.runs.active().first(),
@@ -53,7 +56,7 @@ def create(request: HttpRequest) -> HttpResponse:
             images = [uploads.sample(request.user), *images]
         except InferenceError as error:
             return problem(request, 503, str(error))
-    conversation = Conversation.objects.create(owner=request.user)
+    conversation = Conversation.objects.create(owner=request.user, chat_model=form.cleaned_data["chat_model"] or "")
     try:
         runs.ask(conversation, form.cleaned_data["text"], images)
     except runs.Refused as error:
@@ -71,6 +74,7 @@ def send(request: HttpRequest, conversation_id: uuid.UUID) -> HttpResponse:
     if not form.is_valid():
         return problem(request, 422, form.line)
     behind = _behind(request, conversation)
+    conversation.choose_model(form.cleaned_data["chat_model"])
     try:
         run = runs.ask(conversation, form.cleaned_data["text"], form.images)
     except runs.Refused as error:

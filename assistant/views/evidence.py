@@ -24,7 +24,7 @@ def evidence(request: HttpRequest, message_id: uuid.UUID, n: int) -> HttpRespons
     artifact = context["evidence"].get("artifact")
     if (mark := context["evidence"].get("annotation")) is not None:
         return _image(request, message, context, mark)
-    if context["opened"]["kind"] == "mask" and artifact is not None:
+    if context["opened"]["kind"] in Artifact.ON_IMAGES and artifact is not None and artifact.image is not None:
         return _image(request, message, context, artifact)
     if request.headers.get("HX-Request"):
         return render(request, "assistant/pane_sources.html", context)

@@ -3,10 +3,11 @@
 import io
 import uuid
 
+import numpy as np
 from django.contrib.auth.decorators import login_required
 from django.contrib.auth.models import User
 from django.db.models.fields.files import FieldFile
-from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import get_object_or_404, render
 from django.urls import reverse
 from django.utils.http import url_has_allowed_host_and_scheme
@@ -14,17 +15,20 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 from PIL import Image as Picture
 from PIL import ImageChops, ImageColor, ImageFilter
 
-from assistant import burned_in, kinds, uploads
+from assistant import burned_in, kinds, mask_files, uploads
 from assistant.forms import KindForm
 from assistant.models import Artifact, Image
 from assistant.viewing import MASK_COLOURS, colour_of
 from assistant.views.answers import go, problem
-from inference.errors import InferenceError, Unavailable
+from inference.errors import BadInput, InferenceError, Unavailable
 
 WIDTHS = (96, 512)
 ORIGINAL_TYPES = {"png": "image/png", "jpeg": "image/jpeg", "dicom": "application/dicom"}
 NOT_KEPT = "The original was not kept: this image was de-identified when it was uploaded. Save the clean copy instead."
 FILL_ALPHA = 110
+HEAT_STEPS = (0, 96, 176, 255)
+HEAT = ((60, 10, 90), (190, 50, 90), (245, 140, 20), (252, 250, 160))  # brightness grows with the value, for every eye
+HEAT_ALPHA = 0.7
 KEPT = "private, max-age=3600"
 
 
@@ -149,7 +153,7 @@ def original(request: HttpRequest, image_id: uuid.UUID) -> HttpResponse:
 def artifact(request: HttpRequest, artifact_id: uuid.UUID) -> HttpResponse:
     """A mask as its PNG, anything else as JSON."""
     found = get_object_or_404(Artifact.objects.visible_to(request.user), pk=artifact_id)
-    if not found.file:
+    if not found.file or found.of_volume:  # a volume's mask is asked for as NIfTI, or frame by frame
         return JsonResponse(found.data, safe=False)
     return HttpResponse(_bytes(found.file), content_type="image/png", headers={"Cache-Control": KEPT})
 
@@ -168,13 +172,40 @@ def picture(request: HttpRequest, artifact_id: uuid.UUID) -> HttpResponse:
 @login_required
 @require_safe
 def overlay(request: HttpRequest, artifact_id: uuid.UUID) -> HttpResponse:
-    """A mask in its colour, see-through where it is not."""
-    masks = Artifact.objects.visible_to(request.user).filter(kind=Artifact.MASK).exclude(file="")
-    found = get_object_or_404(masks, pk=artifact_id)
+    """A mask in its colour, or a heat map from see-through to bright."""
+    laid = Artifact.objects.visible_to(request.user).filter(kind__in=(Artifact.MASK, Artifact.HEATMAP))
+    found = get_object_or_404(laid.exclude(file=""), pk=artifact_id)
+    if found.of_volume:
+        return HttpResponse(_of_frame(request, found), content_type="image/png", headers={"Cache-Control": KEPT})
     with found.file.open("rb") as file, Picture.open(file, formats=["PNG"]) as picture:
+        if found.kind == Artifact.HEATMAP:
+            return HttpResponse(heated(picture), content_type="image/png", headers={"Cache-Control": KEPT})
         mask = picture.convert("L").point([0] * 128 + [255] * 128)
     png = coloured(mask, MASK_COLOURS[colour_of(found) - 1])
     return HttpResponse(png, content_type="image/png", headers={"Cache-Control": KEPT})
+
+
+def _of_frame(request: HttpRequest, found: Artifact) -> bytes:
+    """The mask of a volume on `?frame=`; without it, on the middle one of those that it has."""
+    marked = found.data.get("frames") or [0]
+    asked = request.GET.get("frame", str(marked[len(marked) // 2]))
+    try:
+        mask = mask_files.frame(found.file, int(asked) if asked.isascii() and asked.isdecimal() else -1)
+    except BadInput as error:
+        raise Http404(str(error)) from error
+    return coloured(Picture.fromarray(mask), MASK_COLOURS[colour_of(found) - 1])
+
+
+def heated(grey: Picture.Image) -> bytes:
+    """A heat map as a palette: the greater, the brighter and the less see-through."""
+    steps = range(256)
+    painted = grey.convert("L")
+    painted = Picture.frombytes("P", painted.size, painted.tobytes())
+    ramp = [tuple(int(np.interp(step, HEAT_STEPS, channel)) for channel in zip(*HEAT, strict=True)) for step in steps]
+    painted.putpalette([value for colour in ramp for value in colour])
+    out = io.BytesIO()
+    painted.save(out, "PNG", transparency=bytes(int(step * HEAT_ALPHA) for step in steps), compress_level=6)
+    return out.getvalue()
 
 
 def coloured(mask: Picture.Image, colour: str) -> bytes:

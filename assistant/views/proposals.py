@@ -1,13 +1,11 @@
 """More conditions for a question about the literature, as the chat model proposes them."""
 
-from django.conf import settings
 from django.contrib.auth.decorators import login_required
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.views.decorators.http import require_safe
 
-from assistant import proposals
-from assistant.chat_setting import ChatSetting
+from assistant import proposals, served
 from corpus.browse import State
 from corpus.catalogue import PARAMETERS
 from corpus.vocabulary import name_of
@@ -19,7 +17,7 @@ from inference.errors import InferenceError
 def facets(request: HttpRequest) -> HttpResponse:
     """Each proposal as a link that adds it to the conditions of the address; asked only when a person wants it."""
     state = State.of(request.GET)
-    model = ChatSetting.parse(settings.CHAT_MODEL)
+    model = served.default()
     found, line = [], ""
     if model.kind == "guide":
         line = "No chat model is configured: set LIGHTBOX_CHAT (README) to have conditions proposed."

@@ -18,7 +18,7 @@ from django.test import Client
 from django.urls import URLPattern, URLResolver, get_resolver, reverse
 
 from assistant import runs, uploads
-from assistant.models import Annotation, ApiToken, Artifact, Conversation, Image, ImageSet, Report, Run
+from assistant.models import Annotation, ApiToken, Artifact, Calibration, Conversation, Image, ImageSet, Report, Run
 from corpus.documents import shelf
 from corpus.imports import work
 from corpus.models import Import, Note, Paper, PaperFile, SavedSearch
@@ -122,6 +122,13 @@ def pdf(world: World) -> list[Any]:
     return [world.pdf.pk]
 
 
+def calibration(world: World) -> list[Any]:
+    owner = world.conversation.owner
+    found, _ = ImageSet.objects.get_or_create(owner=owner, name="labelled")
+    row, _ = Calibration.objects.get_or_create(owner=owner, image_set=found, checkpoint="x", method="isotonic")
+    return [row.pk]
+
+
 NOBODY: Callable[[World], list[Any]] = lambda _: []  # noqa: E731
 
 ADDRESSES: dict[str, Address] = {
@@ -133,6 +140,7 @@ ADDRESSES: dict[str, Address] = {
     "chat-segment": own(chat, 422, method="POST"),
     "chat-rename": own(chat, 302, method="POST", data={"title": "Film"}),
     "chat-delete": own(chat, 302, method="POST"),
+    "chat-models": own(chat),
     "chat-image": own(lambda w: chat(w) + image(w)),
     "chat-view": own(lambda w: chat(w) + image(w)),
     "study-priors": own(lambda w: [w.conversation.numbered_images.get().image.study_id], 404, method="POST"),
@@ -173,6 +181,14 @@ ADDRESSES: dict[str, Address] = {
     "report": own(report),
     "report-docx": own(report),
     "models": Address(),
+    "calibrations": Address(),
+    "calibration": own(calibration),
+    "calibration-use": own(calibration, 422, method="POST", data={"on": "1"}),
+    "calibration-delete": own(calibration, 302, method="POST"),
+    "model-servers": Address(),
+    "model": Address(lambda _: ["baseline-lungs"]),
+    # On a laptop its one user switches; with accounts only staff: test_models_page.py.
+    "model-switch": Address(lambda _: ["baseline-lungs"], (302, 302, 302, 302), "POST", {"on": "1"}),
     "sign-in": Address(statuses=(200, 200, 200, 200)),
     "sign-in-link": Address(lambda _: ["no-such-token"], (403, 302, 302, 302)),
     "sign-out": Address(statuses=(302, 302, 302, 302), method="POST"),
@@ -226,6 +242,7 @@ ADDRESSES: dict[str, Address] = {
     "api:read_image": api(image),
     "api:read_annotation": api(lambda w: [w.annotation.pk]),
     "api:create_conversation": Address(statuses=(401, 201, 201, 201), method="POST", token=True),
+    "api:read_chat_models": Address(NOBODY, (401, 200, 200, 200), token=True),
     "api:create_message": api(chat, 202, method="POST", data={"text": "hello"}),
     "api:read_run": api(run),
     "api:cancel_run": api(run, method="POST"),

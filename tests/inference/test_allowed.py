@@ -14,8 +14,8 @@ from PIL.PngImagePlugin import PngInfo
 
 from inference.allowed import for_model, sentence
 from inference.decode import PREVIEW, decode
+from inference.shown import data_url
 from inference.types import Decoded, Gate, Spacing
-from inference.vllm import data_url
 from tests.inference import files
 from tests.inference.canaries import Canaries, canary_file
 

@@ -6,6 +6,7 @@ import base64
 import socket
 import time
 from io import BytesIO
+from typing import Literal
 
 import httpx
 import numpy as np
@@ -13,10 +14,12 @@ import pytest
 from langchain_core.tools import tool
 from langchain_openai import ChatOpenAI
 from PIL import Image as Pillow
+from pydantic import BaseModel, Field
 
 from inference.errors import BadInput, Unavailable
 from inference.fake import FakeOpenAI, Reply, repeat
-from inference.vllm import OpenAIAnswerer, data_url
+from inference.shown import Shown, data_url
+from inference.vllm import OpenAIAnswerer
 
 
 def png(width: int = 40, height: int = 20, mode: str = "L") -> bytes:
@@ -115,6 +118,47 @@ def test_an_empty_answer_is_said() -> None:
 def segment(image: str, structure: str) -> str:
     """Segment a structure on an image."""
     return f"{structure} on {image}"
+
+
+class Finding(BaseModel):
+    side: Literal["left", "right"]
+    count: int = Field(ge=0)
+
+
+FILLED = '{"side": "left", "count": 2}'
+
+
+def test_an_answer_in_a_form_is_asked_for_by_its_schema_and_checked() -> None:
+    with FakeOpenAI([FILLED]) as server:
+        found = OpenAIAnswerer(server.base_url, "m").fill([Shown("img1, radiograph", png())], "How many?", Finding)
+    assert found == Finding(side="left", count=2)
+    asked = server.requests[0]["response_format"]
+    assert asked["type"] == "json_schema"
+    assert asked["json_schema"]["schema"] == Finding.model_json_schema()
+    assert server.requests[0]["messages"][0]["content"][0]["text"] == "img1, radiograph"
+
+
+@pytest.mark.parametrize("said", [f"```json\n{FILLED}\n```", f"``` {FILLED} ```", f"  {FILLED}\n"])
+def test_fences_around_the_form_are_no_fault(said: str) -> None:
+    with FakeOpenAI([said]) as server:
+        assert OpenAIAnswerer(server.base_url, "m").fill([], "?", Finding).count == 2
+
+
+@pytest.mark.parametrize(
+    "bad", ["Two on the left.", '{"side": "up", "count": 2}', '{"side": "left", "count": -1}', "[]"]
+)
+def test_a_form_that_is_not_filled_is_asked_for_once_more_with_what_was_wrong(bad: str) -> None:
+    with FakeOpenAI([bad, FILLED]) as server:
+        assert OpenAIAnswerer(server.base_url, "m").fill([], "?", Finding).side == "left"
+    question, answer, again = server.requests[1]["messages"]
+    assert (question["role"], answer["content"]) == ("user", bad)
+    assert "Answer once more" in again["content"]
+    with (
+        FakeOpenAI([bad, bad, FILLED]) as server,
+        pytest.raises(BadInput, match="m did not give its answer"),
+    ):
+        OpenAIAnswerer(server.base_url, "m").fill([], "?", Finding)
+    assert len(server.requests) == 2
 
 
 def chat(server: FakeOpenAI) -> ChatOpenAI:
