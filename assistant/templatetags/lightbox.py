@@ -26,6 +26,7 @@ STEP_NAMES = {
     "ground": "Find on image",
     "register_images": "Align images",
     "find_anomalies": "Compare with normal images",
+    "detect_objects": "Detect objects",
     "enlarge_image": "Enlarge image",
     "synthesise_image": "Generate a synthetic image",
     "find_similar_images": "Find similar images",

@@ -1,4 +1,4 @@
-"""Grounding DINO and OWLv2 from a folder: what the library called directly says. The models are made here, untrained."""
+"""Grounding DINO and OWLv2 from a folder: what the library itself says. The models are made here, untrained."""
 
 from __future__ import annotations
 
@@ -32,14 +32,8 @@ def make_dino(folder: Path) -> Path:
 
     torch.manual_seed(7)
     words = [f"[unused{n}]" for n in range(1040)]
-    words[0], words[100], words[101], words[102], words[1012], words[1029] = (
-        "[PAD]",
-        "[UNK]",
-        "[CLS]",
-        "[SEP]",
-        ".",
-        "?",
-    )
+    for place, word in {0: "[PAD]", 100: "[UNK]", 101: "[CLS]", 102: "[SEP]", 1012: ".", 1029: "?"}.items():
+        words[place] = word
     words[200:205] = ["left", "lung", "heart", "tube", "line"]
     (folder / "vocab.txt").write_text("\n".join(words), encoding="utf-8")
     tokenizer = t.BertTokenizerFast(str(folder / "vocab.txt"))
