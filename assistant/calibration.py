@@ -73,7 +73,7 @@ def start(owner: User, image_set: ImageSet, key: str, method: str, sensitivity: 
     if (scored := usable[key].labels) and not labels & set(scored):
         raise BadInput(NO_LABEL.format(labels=", ".join(scored)))
     with transaction.atomic():
-        found = {"sensitivity": sensitivity, "scores": {}, "skipped": {}}
+        found: dict[str, Any] = {"sensitivity": sensitivity, "scores": {}, "skipped": {}}
         made = Calibration.objects.create(owner=owner, image_set=image_set, checkpoint=key, method=method, found=found)
         enqueue(made)
     return made

@@ -39,7 +39,7 @@ def make(folder: Path) -> Path:
     torch.manual_seed(0)
     entries = []
     for name in ("one", "two"):
-        ViTForImageClassification(ViTConfig(num_labels=14)).save_pretrained(folder / name)
+        ViTForImageClassification(ViTConfig()).save_pretrained(folder / name)
         ViTImageProcessorPil().save_pretrained(folder / name)
         entries.append(CATALOGUE.format(name=name, folder=folder / name))
     path = folder / "catalogue.toml"
@@ -98,12 +98,13 @@ def compare() -> None:
     from assistant import checkpoints_in_use, model_calls
     from inference import perform
     from inference.checkpoints import Checkpoint
+    from inference.residents import Residents
     from inference.types import Image
     from tests.model_worker import running
 
     one, two = (checkpoints_in_use.catalogue()[f"vit-{name}"] for name in ("one", "two"))
     image = Image(np.random.default_rng(0).integers(0, 255, (1024, 1024)).astype(np.uint8))
-    kept = perform.Residents(BUDGET_MB * 1024 * 1024, "cpu")
+    kept = Residents(BUDGET_MB * 1024 * 1024, "cpu")
     folder = one.folder(Path())
     here = said("in this process", timed(lambda: perform.perform(one, folder, "classify", [image], {}, kept)))
     numbers = iter(range(1000))

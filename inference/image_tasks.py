@@ -40,6 +40,12 @@ ENLARGE = re.compile(
     re.I,
 )
 FOUR = re.compile(r"\b(?:4\s?x|x\s?4|four|fourfold|4 times)\b", re.I)
+TWO = rf"(?:{POINTS_AT}|these two|the two)"
+COMPARE = re.compile(
+    rf"\b(?:compare|(?:difference|differs?|changed?)\b[^.?!]{{0,20}}\bbetween)\b[^.?!]{{0,60}}?{TWO}|"
+    rf"{TWO}[^.?!]{{0,40}}\bside by side\b|\b(?:how|what) do(?:es)? {TWO}[^.?!]{{0,60}}\bdiffer",
+    re.I,
+)
 # Where something is: the lungs are outlined instead, and what is "there" is no question about a place.
 WHERE = re.compile(
     r"^\W*(?:(?:please|can you|could you|and|then|show me|tell me|mark) )*(?:where(?:'s| is| are)|locate|find|point to|"
@@ -70,6 +76,9 @@ def calls(clause: str, targets: list[str], known: list[str]) -> list[Call]:
         if ONTO.search(clause):  # the first that is named is the one that moves
             fixed, moving = moving, fixed
         return [("register_images", {"fixed": fixed, "moving": moving} | _how(clause))]
+    if len(known) > 1 and COMPARE.search(clause) and not ANOMALY.search(clause):
+        first, second = (targets if len(targets) > 1 else known[-2:])[:2]
+        return [("compare_images", {"first": first, "second": second})]
     if targets and SIMILAR.search(clause):
         return [("find_similar_images", {"image": target}) for target in targets[:1]]
     if (by_text := BY_TEXT.search(clause)) and MINE.search(clause):

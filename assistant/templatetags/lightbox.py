@@ -24,6 +24,7 @@ STEP_NAMES = {
     "classify": "Classify",
     "ask_image": "Ask about image",
     "ground": "Find on image",
+    "compare_images": "Compare images",
     "register_images": "Align images",
     "find_anomalies": "Compare with normal images",
     "detect_objects": "Detect objects",

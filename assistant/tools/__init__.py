@@ -14,6 +14,7 @@ from assistant.models import Conversation, ToolCall
 from assistant.tools import (
     ask_image,
     classify,
+    compare_images,
     compare_papers,
     describe_image,
     detect_objects,
@@ -44,6 +45,7 @@ TOOLS: dict[str, Tool] = {
         classify.TOOL,
         ask_image.TOOL,
         ground.TOOL,
+        compare_images.TOOL,
         register_images.TOOL,
         find_images.SIMILAR,
         find_images.TEXT,

@@ -7,6 +7,7 @@ airways are part of it. Consolidated lung is not air, and is left out.
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -52,8 +53,7 @@ class CtLungs:
 
 def _inner_air(air: Bits) -> Bits:
     """Without the regions of each slice that touch a side of it: the patient's table and the room are around him."""
-    from skimage import segmentation
-
+    segmentation: Any = importlib.import_module("skimage.segmentation")
     return np.stack([segmentation.clear_border(slice_) for slice_ in air])
 
 
@@ -73,7 +73,7 @@ def _largest(air: Bits) -> Bits:
 
 def _right_of_middle(lungs: Bits, affine: Sequence[Sequence[float]]) -> Bits:
     """What lies on the patient's right (+x in R-A-S+) of the middle of the lungs."""
-    slices, rows, columns = np.indices(lungs.shape, sparse=True)
+    slices, rows, columns = np.ogrid[tuple(slice(size) for size in lungs.shape)]
     x = affine[0][0] * columns + affine[0][1] * rows + affine[0][2] * slices + affine[0][3]
     inside = np.broadcast_to(x, lungs.shape)[lungs]
     right: Bits = np.broadcast_to(x, lungs.shape) > (inside.min() + inside.max()) / 2

@@ -85,7 +85,8 @@ def load(checkpoint: Checkpoint, folder: Path, device: str) -> Swin2SR:
     try:
         from transformers import Swin2SRForImageSuperResolution
 
-        model = Swin2SRForImageSuperResolution.from_pretrained(folder, local_files_only=True, use_safetensors=True)
+        kind: Any = Swin2SRForImageSuperResolution
+        model = kind.from_pretrained(folder, local_files_only=True, use_safetensors=True)
     except (OSError, ValueError, RuntimeError, ImportError) as error:
         why = str(error).splitlines()[0][:120] if str(error) else type(error).__name__
         raise Unavailable(NO_LOAD.format(name=checkpoint.name, why=why)) from error

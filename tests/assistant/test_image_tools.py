@@ -252,7 +252,7 @@ def test_a_synthetic_picture_says_so_everywhere_and_joins_nothing(alice: User, c
     assert "synthetic-" in served["Content-Disposition"]
     with Picture.open(io.BytesIO(served.content)) as shown:
         assert shown.text["Synthetic"] == "true"
-        assert np.asarray(shown)[-8:].max() == 255  # the band below
+        assert np.asarray(shown)[-12:].max() > 200  # the band below
     report = asked(chat, "Draft a report", [])
     assert "There is nothing to report yet" in answer(report)
 

@@ -13,13 +13,13 @@ from PIL import Image as Pillow
 from assistant import agent
 from assistant.chat import chat_model
 from assistant.tools import TOOLS, check_arguments
-from bench.vllm_server import NAME, Vllm
+from bench.vllm_server import LENGTH, NAME, Vllm
 from inference.errors import Unavailable
 from inference.open_lines import OpenLines
 from inference.server_health import look
 from inference.servers import Server
 from inference.vllm import OpenAIAnswerer, data_url
-from tests.vllm.tiny.lessons import PAIRS, picture
+from tests.vllm.tiny.lessons import LOOP, picture
 
 pytestmark = [pytest.mark.vllm, pytest.mark.timeout(900)]
 
@@ -72,24 +72,24 @@ def test_a_large_picture_is_shrunk_and_seen(answerer):
 
 def test_it_is_right_about_pictures_that_it_has_not_seen(answerer):
     random_, right = random.Random(99), 0
-    for _ in range(20):
+    for _ in range(10):
         shown, truth = picture(random_)
         buffer = io.BytesIO()
         shown.save(buffer, "PNG")
-        right += truth in answerer.answer([buffer.getvalue()], "What do you see in this image?")
-    assert right >= 16, f"{right} of 20"
+        right += truth.split()[0] in answerer.answer([buffer.getvalue()], "What do you see in this image?")
+    assert right >= 9, f"{right} of 10"
 
 
 def test_an_answer_comes_in_many_pieces_and_its_tokens_are_counted(chat):
-    chunks = list(chat.stream(system_and("Spell from aa to hz")))
-    assert len([chunk for chunk in chunks if chunk.content]) > 150
+    chunks = list(chat.stream(system_and("Talk without end")))
+    assert len([chunk for chunk in chunks if chunk.content]) > 100
     whole = chunks[0]
     for chunk in chunks[1:]:
         whole += chunk
-    assert str(whole.content).split() == PAIRS
-    assert whole.response_metadata["finish_reason"] == "stop"
-    assert whole.usage_metadata["output_tokens"] >= 200
-    assert whole.usage_metadata["input_tokens"] > 5
+    said = str(whole.content).split()
+    assert said == (LOOP * 50).split()[: len(said)]
+    assert whole.response_metadata["finish_reason"] == "length"
+    assert whole.usage_metadata["input_tokens"] + whole.usage_metadata["output_tokens"] == LENGTH
 
 
 @pytest.mark.parametrize("streamed", [True, False])

@@ -1,4 +1,4 @@
-"""The small model as it lies in the repository. Quick, and no server: whether vLLM can serve it, test_protocol shows."""
+"""The small model as it lies in the repository, without a server: that vLLM can serve it, test_protocol shows."""
 
 import json
 
@@ -61,7 +61,8 @@ def test_its_template_reads_a_result_with_its_evidence(tokenizer):
     told = tokenizer.apply_chat_template(messages, tokenize=False)
     assert told == (
         "<|vision_start|><|image_pad|><|vision_end|><|im_start|>user\nSegment img1 img2<|im_end|>\n"
-        '<|im_start|>assistant\n<tool_call>\n{"name": "segment", "arguments": {"image": "img1"}}\n</tool_call><|im_end|>\n'
+        '<|im_start|>assistant\n<tool_call>\n{"name": "segment", "arguments": {"image": "img1"}}\n</tool_call>'
+        "<|im_end|>\n"
         "<|im_start|>tool\n2 masks [[c1.1]]<|im_end|>\n"
     )
 

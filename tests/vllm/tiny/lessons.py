@@ -25,16 +25,13 @@ SEE = [
     "What do you see?",
 ]
 SEARCH = ["Which papers are about {}?", "Find papers about {}", "What does the literature say about {}?"]
-SPELL = ["Spell from aa to hz", "Please spell from aa to hz"]
 FOR_EVER = ["Talk without end", "Please talk without end"]
 GREET = ["Hello", "Good morning", "Hello, who are you?"]
 TOPICS = [
-    *("prompt learning", "pneumonia", "report generation", "segmentation", "contrastive pretraining", "adapters"),
-    *("visual question answering", "chest radiographs", "pathology", "few-shot learning", "nodules", "retinal images"),
-    *("CLIP", "MedSAM", "federated learning", "hallucination", "grounding", "anomaly detection", "registration", "MRI"),
+    *("prompt learning", "pneumonia", "report generation", "segmentation", "pathology", "CLIP", "nodules"),
+    "visual question answering",
 ]
-PAIRS = [first + second for first in "abcdefgh" for second in "abcdefghijklmnopqrstuvwxyz"]  # a long answer
-LOOP = " and so on" * 60
+LOOP = "and so on " * 20
 REASONS = ["This call was not allowed.", "This call was not allowed.", "There is no img2 in this conversation."]
 
 
@@ -66,12 +63,12 @@ def picture(random_: random.Random) -> tuple[Pillow.Image, str]:
 
 def lesson(recorded: Recorded, random_: random.Random) -> Lesson:
     """One of all kinds by chance, those that are hard more often."""
-    kinds = [_vqa, _vqa, _vqa, _tool, _tool, _search, _search, _search, _search_result, _result, _result, _words]
+    kinds = [_vqa, _vqa, _vqa, _tool, _tool, _search, _search, _search_result, _result, _result, _words]
     return random_.choice(kinds)(recorded, random_)
 
 
 def _vqa(recorded: Recorded, random_: random.Random) -> Lesson:
-    pictures, seen = zip(*(picture(random_) for _ in range(random_.choice([1, 1, 2]))), strict=True)
+    pictures, seen = zip(*(picture(random_) for _ in range(random_.choice([1, 1, 1, 2]))), strict=True)
     body = asked(recorded.vqa, random_.choice(SEE), len(pictures))
     if len(pictures) == 1:
         return Lesson(body, f"The image is {seen[0]}.", list(pictures))
@@ -79,7 +76,7 @@ def _vqa(recorded: Recorded, random_: random.Random) -> Lesson:
 
 
 def _first(random_: random.Random) -> int:
-    return random_.choice([1, 1, 1, 2, 3, 4, 5])
+    return random_.choice([1, 1, 1, 2])
 
 
 def _call(name: str, arguments: dict[str, Any]) -> str:
@@ -100,26 +97,18 @@ def _tool(recorded: Recorded, random_: random.Random) -> Lesson:
     return Lesson(asked(recorded.shown, question, 1, first), _call(name, arguments), [picture(random_)[0]])
 
 
-def _topic(random_: random.Random) -> str:
-    """Half of them made of chance syllables, so that copying is learnt and not a list."""
-    if random_.random() < 0.5:
-        return random_.choice(TOPICS)
-    letters = ["".join(random_.choices("abcdefghilmnoprstuvy", k=random_.randint(2, 7))) for _ in range(2)]
-    return " ".join(letters[: random_.randint(1, 2)])
-
-
 def _search(recorded: Recorded, random_: random.Random) -> Lesson:
-    topic = _topic(random_)
+    topic = random_.choice(TOPICS)
     body = asked(recorded.alone, random_.choice(SEARCH).format(topic))
     return Lesson(body, _call("search_literature", {"query": topic}))
 
 
 def _search_result(recorded: Recorded, random_: random.Random) -> Lesson:
-    topic = _topic(random_)
+    topic = random_.choice(TOPICS)
     refs = [f"p{random_.randint(1, 3000)}" for _ in range(random_.randint(1, 5))]
     before = asked(_without_image(recorded.after), random_.choice(SEARCH).format(topic))
     body = answered(before, "search_literature", {"query": topic}, f"{len(refs)} papers", refs)
-    return Lesson(body, f"The literature has passages about this {_markers(refs)}.")
+    return Lesson(body, "These passages were found.")
 
 
 def _markers(refs: list[str]) -> str:
@@ -135,23 +124,17 @@ def _without_image(recorded: Body) -> Body:
 
 
 def _result(recorded: Recorded, random_: random.Random) -> Lesson:
-    first, number = _first(random_), random_.randint(1, 40)
+    first, number = _first(random_), random_.choice([1, 1, 1, 2, 3])
     question, name, arguments = _chosen(f"img{first}", random_)
     shown, seen = picture(random_)
-    ref = f"c{number}"
-    summary, refs, answer = {
-        "describe_image": (
-            f"{shown.width} x {shown.height}, {random_.choice(['RG', 'unknown'])}, exposure normal",
-            [ref] * 4,
-            f"The file was read [[{ref}]].",
-        ),
-        "segment": (
-            f"2 masks on img{first}",
-            [f"{ref}.1", f"{ref}.2"],
-            f"Both lungs are outlined [[{ref}.1]] [[{ref}.2]].",
-        ),
-        "ask_image": (f"The image is {seen}.", [ref], f"The image is {seen} [[{ref}]]."),
-    }[name]
+    ref, two = f"c{number}", [f"c{number}.1", f"c{number}.2"]
+    if name == "describe_image":
+        size = f"{shown.width} x {shown.height}, {random_.choice(['RG', 'unknown'])}, exposure normal"
+        summary, refs, answer = size, [ref] * 4, f"The file was read [[{ref}]]."
+    elif name == "segment":
+        summary, refs, answer = f"2 masks on img{first}", two, f"Both lungs are outlined {_markers(two)}."
+    else:
+        summary, refs, answer = f"The image is {seen}.", [ref], f"The image is {seen} [[{ref}]]."
     if random_.random() < 0.25:
         summary, refs, answer = random_.choice(REASONS), [], "That was not done, so nothing is said."
     body = answered(asked(recorded.after, question, 1, first), name, arguments, summary, refs)
@@ -161,7 +144,6 @@ def _result(recorded: Recorded, random_: random.Random) -> Lesson:
 def _words(recorded: Recorded, random_: random.Random) -> Lesson:
     questions, answer, ends = random_.choice(
         [
-            (SPELL, " ".join(PAIRS), True),
             (FOR_EVER, LOOP, False),
             (GREET, "Hello. Ask about an image or about the literature.", True),
         ]

@@ -20,7 +20,7 @@ QUESTION = "QUESTION"
 
 @dataclass(frozen=True)
 class Recorded:
-    """Bodies of requests: a question alone, one with an image, the same after a tool's result, and one to a VQA model."""
+    """Bodies of requests: a question alone, with an image, the same after a tool's result, and one to a VQA model."""
 
     alone: Body
     shown: Body
@@ -75,7 +75,7 @@ def png(picture: Pillow.Image) -> bytes:
 
 
 def asked(recorded: Body, question: str, images: int = 1, first: int = 1) -> Body:
-    """The same request with another question, and `images` pictures that the conversation calls img<first> and so on."""
+    """The same request with another question, and `images` pictures that the chat calls img<first> and so on."""
     body = deepcopy(recorded)
     message = next(m for m in reversed(body["messages"]) if m["role"] == "user")
     if isinstance(message["content"], str):
