@@ -12,5 +12,5 @@ TOOLS_OF: dict[str, tuple[str, ...]] = {
     "multi-task": ("ask_image",),
     "super-resolution": ("enlarge_image",),
     "registration": ("register_images",),
-    "object-detection": ("ground",),
+    "object-detection": ("ground", "detect_objects"),
 }

@@ -68,6 +68,11 @@ WHERE = re.compile(
     r"put (?:a )?box(?:es)? (?:around|on|about))\s+(?P<phrase>(?:the |an? |any |all )?[^.?!]{2,150})",
     re.I,
 )
+DETECT = re.compile(
+    r"^\W*(?:(?:please|can you|could you|and|then) )*detect\s+(?P<labels>(?:the |an? |any |all )?[^.?!]{2,300})", re.I
+)
+AND = re.compile(r"\s*(?:,|\band\b|\bor\b)\s*", re.I)
+ARTICLE = re.compile(r"^(?:the|an?|any|all)\s+", re.I)
 NOT_ON_IMAGES = re.compile(r"\b(?:lungs?|images?|pictures?|papers?|you|i|we|my|difference|file|it|this|that)\b", re.I)
 ON_IMAGE = re.compile(r"\s*\b(?:on|in|of) (?:img\d+|this|the (?:image|film|scan|picture|radiograph))\b.*$", re.I)
 SYNTHESISE = re.compile(
@@ -102,6 +107,8 @@ def calls(clause: str, targets: list[str], known: list[str]) -> list[Call]:
         phrase = ON_IMAGE.sub("", place["phrase"]).strip()
         if len(phrase) > 1 and not NOT_ON_IMAGES.search(phrase):
             return [("ground", {"image": target, "phrase": phrase}) for target in targets]
+    if targets and (asked := DETECT.match(clause)) and (labels := _labels(asked["labels"])):
+        return [("detect_objects", {"image": target, "labels": labels}) for target in targets]
     if targets and ENLARGE.search(clause):
         factor = {"factor": 4} if FOUR.search(clause) else {}
         return [("enlarge_image", {"image": target} | factor) for target in targets]
@@ -119,6 +126,22 @@ def _question(found: re.Match[str]) -> str:
         return WHAT_IS_SHOWN
     asked = WHETHER.sub(r"\1 there", words)
     return asked if asked == words else f"{asked.rstrip('.?! ').capitalize()}?"
+
+
+def _labels(words: str) -> list[str]:
+    """The things that a clause names: "tubes, lines and the heart on img1"."""
+    named = (ARTICLE.sub("", part).strip() for part in AND.split(ON_IMAGE.sub("", words)))
+    return [label[:120] for label in named if len(label) > 1 and not NOT_ON_IMAGES.search(label)][:20]
+
+
+def instead(call: Call) -> Call | None:
+    """The other tool that puts boxes, for where the first is not configured or its answer is refused."""
+    name, arguments = call
+    if name == "ground":
+        return "detect_objects", {"image": arguments["image"], "labels": [ARTICLE.sub("", arguments["phrase"])[:120]]}
+    if name == "detect_objects":
+        return "ground", {"image": arguments["image"], "phrase": ", ".join(arguments["labels"])[:200]}
+    return None
 
 
 def _how(clause: str) -> dict[str, str]:

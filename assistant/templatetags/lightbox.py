@@ -29,6 +29,7 @@ STEP_NAMES = {
     "report_findings": "Write findings",
     "register_images": "Align images",
     "find_anomalies": "Compare with normal images",
+    "detect_objects": "Detect objects",
     "enlarge_image": "Enlarge image",
     "synthesise_image": "Generate a synthetic image",
     "find_similar_images": "Find similar images",

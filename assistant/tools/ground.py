@@ -61,7 +61,7 @@ def run(context: Context, arguments: GroundArguments) -> ToolResult:
     image = context.image(arguments.image)
     asked = ChatSetting.parse(settings.VQA_MODEL)
     longest, taken = served.longest_side(asked.model), unit()
-    frame = _frame(image, arguments.frame)
+    frame = frame_of(image, arguments.frame)
     several = image.layout in ("volume", "frames") and image.frames > 1
     (seen,) = shown(image, arguments.image, [frame + 1] if several else (), longest)
     sent = boxes.sent_size(seen.picture, longest)
@@ -71,7 +71,8 @@ def run(context: Context, arguments: GroundArguments) -> ToolResult:
     return _result(context, arguments, image, frame, asked.model, taken, found)
 
 
-def _frame(image: Image, frame: int | None) -> int:
+def frame_of(image: Image, frame: int | None) -> int:
+    """The frame that a call means, from 0. Raises BadInput when there is no such frame."""
     chosen = image.frames // 2 if frame is None else frame
     if not 0 <= chosen < max(1, image.frames):
         raise BadInput(NO_FRAME.format(frame=chosen + 1, frames=image.frames))
