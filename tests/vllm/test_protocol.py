@@ -18,7 +18,8 @@ from inference.errors import Unavailable
 from inference.open_lines import OpenLines
 from inference.server_health import look
 from inference.servers import Server
-from inference.vllm import OpenAIAnswerer, data_url
+from inference.shown import data_url
+from inference.vllm import OpenAIAnswerer
 from tests.vllm.tiny.lessons import LOOP, picture
 
 pytestmark = [pytest.mark.vllm, pytest.mark.timeout(900)]
