@@ -2,7 +2,7 @@
 
 # A task by its label in the vocabulary; its tools by name, the main one first.
 TOOLS_OF: dict[str, tuple[str, ...]] = {
-    "report-generation": ("draft_report",),
+    "report-generation": ("draft_report", "report_findings"),
     "vqa": ("ask_image",),
     "segmentation": ("segment",),
     "anomaly-detection": ("find_anomalies",),

@@ -46,6 +46,22 @@ COMPARE = re.compile(
     rf"{TWO}[^.?!]{{0,40}}\bside by side\b|\b(?:how|what) do(?:es)? {TWO}[^.?!]{{0,60}}\bdiffer",
     re.I,
 )
+OPINIONS = re.compile(
+    r"\b(?:second|other|another|further|more) opinions?\b"
+    r"(?:[\s,:]*(?:on|about|as to|please|of)?\s+(?P<question>.{3,480}))?",
+    re.I | re.S,
+)
+WHETHER = re.compile(r"^(?:whether|if) there (is|are)\b", re.I)
+NO_QUESTION = re.compile(
+    r"^(?:(?:on|about|for|of) )?(?:please|it|this|that|img\d+|(?:this|the|that) [\w-]+)?\W*$", re.I
+)
+WHAT_IS_SHOWN = "What does this image show?"
+FINDINGS = re.compile(
+    r"\b(?:write|draft|state|report|list|give|dictate)\b[^.?!]{0,40}\bfindings\b|"
+    r"\bfindings and (?:an? |the )?impression\b",
+    re.I,
+)
+A_REPORT = re.compile(r"\b(?:an?|the|draft|my|this) (?:[\w-]+ ){0,2}report\b", re.I)
 # Where something is: the lungs are outlined instead, and what is "there" is no question about a place.
 WHERE = re.compile(
     r"^\W*(?:(?:please|can you|could you|and|then|show me|tell me|mark) )*(?:where(?:'s| is| are)|locate|find|point to|"
@@ -79,6 +95,10 @@ def calls(clause: str, targets: list[str], known: list[str]) -> list[Call]:
     if len(known) > 1 and COMPARE.search(clause) and not ANOMALY.search(clause):
         first, second = (targets if len(targets) > 1 else known[-2:])[:2]
         return [("compare_images", {"first": first, "second": second})]
+    if targets and (opinions := OPINIONS.search(clause)):
+        return [("second_opinions", {"image": target, "question": _question(opinions)}) for target in targets]
+    if targets and FINDINGS.search(clause) and not A_REPORT.search(clause):
+        return [("report_findings", {"image": target}) for target in targets]
     if targets and SIMILAR.search(clause):
         return [("find_similar_images", {"image": target}) for target in targets[:1]]
     if (by_text := BY_TEXT.search(clause)) and MINE.search(clause):
@@ -113,6 +133,15 @@ def instead(call: Call) -> Call | None:
     if name == "detect_objects":
         return "ground", {"image": arguments["image"], "phrase": ", ".join(arguments["labels"])[:200]}
     return None
+
+
+def _question(found: re.Match[str]) -> str:
+    """What opinions are asked on: "whether there is an effusion" becomes a question."""
+    words = (found["question"] or "").strip()
+    if NO_QUESTION.match(words):
+        return WHAT_IS_SHOWN
+    asked = WHETHER.sub(r"\1 there", words)
+    return asked if asked == words else f"{asked.rstrip('.?! ').capitalize()}?"
 
 
 def _how(clause: str) -> dict[str, str]:

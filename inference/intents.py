@@ -100,16 +100,8 @@ IMAGE_NAME = re.compile(r"\bimg(\d{1,4})\b", re.I)
 
 AGAIN = re.compile(r"^\W*(?:and|what about|how about|same|the same|now|next|again|likewise|also)\b", re.I)
 SIZE = re.compile(r"\b(?:how (?:large|big|wide)|size|area|volume|measure\w*)\b", re.I)
-IMAGE_TOOLS = (
-    "describe_image",
-    "segment",
-    "classify",
-    "ask_image",
-    "enlarge_image",
-    "find_anomalies",
-    "ground",
-    "detect_objects",
-)
+IMAGE_TOOLS = ("describe_image", "segment", "classify", "ask_image", "enlarge_image", "find_anomalies")
+IMAGE_TOOLS += ("ground", "detect_objects", "report_findings", "second_opinions")
 
 # Asked only when no rule speaks about a request that comes with an image.
 EXAMPLES = {
@@ -166,14 +158,12 @@ def understand(
         if regions := _regions(clause, marks or []):
             for region in regions:
                 request.add("measure_region", {"region": region})
-        elif asked := [] if _is_literature(clause) else image_tasks.calls(clause, targets, known_images):
+        elif asked := [] if _is_literature(clause) else _tasks(clause, targets, known_images, tools):
             for call in asked:
                 request.add(*call)
                 if (other := image_tasks.instead(call)) and other[0] in tools:
                     request.otherwise.append((call, other))
-            if asked[0][0] == "detect_objects" and PRESENCE.search(
-                clause
-            ):  # "detect pneumonia" asks whether it is there
+            if asked[0][0] == "detect_objects" and PRESENCE.search(clause):  # whether it is there is asked as well
                 _clause(request, clause, targets, attached, embedder)
         else:
             _clause(request, clause, targets, attached, embedder)
@@ -185,6 +175,11 @@ def understand(
     request.afterwards = [call for call in request.afterwards if call[0] in tools]
     _leave_out(request, images)
     return request
+
+
+def _tasks(clause: str, targets: list[str], known: list[str], tools: list[str]) -> list[Call]:
+    """What `inference.image_tasks` takes the clause for, as far as there are tools for it."""
+    return [call for call in image_tasks.calls(clause, targets, known) if call[0] in tools]
 
 
 def _leave_out(request: Request, images: list[dict[str, Any]]) -> None:

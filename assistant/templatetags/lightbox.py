@@ -25,6 +25,8 @@ STEP_NAMES = {
     "ask_image": "Ask about image",
     "ground": "Find on image",
     "compare_images": "Compare images",
+    "second_opinions": "Second opinions",
+    "report_findings": "Write findings",
     "register_images": "Align images",
     "find_anomalies": "Compare with normal images",
     "detect_objects": "Detect objects",

@@ -27,7 +27,9 @@ from assistant.tools import (
     measure_region,
     read_paper,
     register_images,
+    report_findings,
     search_literature,
+    second_opinions,
     segment,
     synthesise_image,
 )
@@ -45,6 +47,8 @@ TOOLS: dict[str, Tool] = {
         classify.TOOL,
         ask_image.TOOL,
         ground.TOOL,
+        report_findings.TOOL,
+        second_opinions.TOOL,
         compare_images.TOOL,
         register_images.TOOL,
         find_images.SIMILAR,

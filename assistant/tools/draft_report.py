@@ -9,6 +9,7 @@ from pydantic import Field
 
 from assistant import marks
 from assistant.models import Artifact, ToolCall
+from assistant.tools import report_findings
 from assistant.tools.base import Arguments, Context, Declined, NewArtifact, Statement, Tool, ToolResult
 
 EXAMINATION, FINDINGS, IMPRESSION, LITERATURE = "Examination", "Findings", "Impression", "Literature"
@@ -18,11 +19,13 @@ SECTION_OF = {
     "measure_region": FINDINGS,
     "classify": FINDINGS,
     "ask_image": FINDINGS,
+    "report_findings": FINDINGS,
+    "ground": FINDINGS,
     "search_literature": LITERATURE,
     "read_paper": LITERATURE,
     "compare_papers": LITERATURE,
 }
-TRAINED = ("classify", "ask_image")
+TRAINED = ("classify", "ask_image", "ground", "report_findings")
 
 
 class DraftArguments(Arguments):
@@ -38,11 +41,7 @@ def _sentence(text: str, *refs: str) -> Sentence:
 
 def _impression(calls: list[ToolCall]) -> list[Sentence]:
     trained = [call for call in calls if call.name in TRAINED]
-    said = [
-        _sentence(call.result["statements"][0]["text"], call.result["statements"][0]["ref"])
-        for call in trained
-        if call.result.get("statements")
-    ]
+    said = [_sentence(one["text"], one["ref"]) for call in trained for one in _summing_up(call)]
     if said:
         return [*said, _sentence("These are outputs of models; a qualified person has to confirm them.")]
     return [
@@ -51,11 +50,26 @@ def _impression(calls: list[ToolCall]) -> list[Sentence]:
     ]
 
 
+def _summing_up(call: ToolCall) -> list[dict[str, Any]]:
+    """The sentences that a call calls its impression; else its first."""
+    said = call.result.get("statements", [])
+    return _impressions(call) or said[:1]
+
+
+def _impressions(call: ToolCall) -> list[dict[str, Any]]:
+    """Of a model that writes both, the sentences that stand under the impression and not under the findings."""
+    if call.name != report_findings.TOOL.name:
+        return []
+    mark = f"{call.model}{report_findings.IMPRESSION}"
+    return [one for one in call.result.get("statements", []) if one["text"].startswith(mark)]
+
+
 def sections(calls: list[ToolCall], names: dict[Any, str]) -> list[dict[str, Any]]:
     """Findings and impression from finished calls, in order; sections without a sentence are left out."""
     found: dict[str, list[Sentence]] = {EXAMINATION: [], FINDINGS: [], IMPRESSION: _impression(calls), LITERATURE: []}
     for call in calls:
-        for statement in [*call.result.get("statements", []), *marks.corrections(call, names)]:
+        said = [one for one in call.result.get("statements", []) if one not in _impressions(call)]
+        for statement in [*said, *marks.corrections(call, names)]:
             found[SECTION_OF[call.name]].append(_sentence(statement["text"], statement["ref"]))
         found[SECTION_OF[call.name]] += [_sentence(note, f"c{call.number}") for note in call.result.get("notes", [])]
     if not found[FINDINGS]:
