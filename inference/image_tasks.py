@@ -51,6 +51,15 @@ OPINIONS = re.compile(
     r"(?:[\s,:]*(?:on|about|as to|please|of)?\s+(?P<question>.{3,480}))?",
     re.I | re.S,
 )
+# "what do other models think?": the question is another's, or stands in the clause
+ALL_MODELS = re.compile(
+    r"\b(?:ask|put (?:it|this|that) to|query)\b[^.?!]{0,20}\b(?:all|every|each|several|other|the other)\b[^.?!]{0,20}"
+    r"\bmodels?\b(?:[\s,:]*(?P<question>.{3,480}))?|"
+    r"\bwhat (?:do|would) (?:the )?(?:others?|other models|all models) (?:think|say)\b|"
+    r"\bdo (?:the|all|these|your) models (?:dis)?agree\b",
+    re.I | re.S,
+)
+BEFORE_QUESTION = re.compile(r"^(?:(?:this|the|that) [\w-]+|img\d+|it)\s*[:,]\s+(?=\w)", re.I)
 WHETHER = re.compile(r"^(?:whether|if) there (is|are)\b", re.I)
 NO_QUESTION = re.compile(
     r"^(?:(?:on|about|for|of) )?(?:please|it|this|that|img\d+|(?:this|the|that) [\w-]+)?\W*$", re.I
@@ -95,7 +104,7 @@ def calls(clause: str, targets: list[str], known: list[str]) -> list[Call]:
     if len(known) > 1 and COMPARE.search(clause) and not ANOMALY.search(clause):
         first, second = (targets if len(targets) > 1 else known[-2:])[:2]
         return [("compare_images", {"first": first, "second": second})]
-    if targets and (opinions := OPINIONS.search(clause)):
+    if targets and (opinions := OPINIONS.search(clause) or ALL_MODELS.search(clause)):
         return [("second_opinions", {"image": target, "question": _question(opinions)}) for target in targets]
     if targets and FINDINGS.search(clause) and not A_REPORT.search(clause):
         return [("report_findings", {"image": target}) for target in targets]
@@ -119,6 +128,8 @@ def calls(clause: str, targets: list[str], known: list[str]) -> list[Call]:
     return []
 
 
+<<<<<<< HEAD
+=======
 def _question(found: re.Match[str]) -> str:
     """What opinions are asked on: "whether there is an effusion" becomes a question."""
     words = (found["question"] or "").strip()
@@ -128,6 +139,7 @@ def _question(found: re.Match[str]) -> str:
     return asked if asked == words else f"{asked.rstrip('.?! ').capitalize()}?"
 
 
+>>>>>>> main
 def _labels(words: str) -> list[str]:
     """The things that a clause names: "tubes, lines and the heart on img1"."""
     named = (ARTICLE.sub("", part).strip() for part in AND.split(ON_IMAGE.sub("", words)))
@@ -142,6 +154,18 @@ def instead(call: Call) -> Call | None:
     if name == "detect_objects":
         return "ground", {"image": arguments["image"], "phrase": ", ".join(arguments["labels"])[:200]}
     return None
+<<<<<<< HEAD
+
+
+def _question(found: re.Match[str]) -> str:
+    """What opinions are asked on: "whether there is an effusion" becomes a question."""
+    words = BEFORE_QUESTION.sub("", (found["question"] or "").strip())
+    if NO_QUESTION.match(words):
+        return WHAT_IS_SHOWN
+    asked = WHETHER.sub(r"\1 there", words)
+    return asked if asked == words else f"{asked.rstrip('.?! ').capitalize()}?"
+=======
+>>>>>>> main
 
 
 def _how(clause: str) -> dict[str, str]:

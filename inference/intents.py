@@ -76,7 +76,7 @@ OF_AN_IMAGE = re.compile(
 )
 VERBS = (
     r"(?:segment|outline|delineate|mark|measure|describe|classify|draft|write|create|prepare|generate|which|what|who|"
-    r"find|search|list|show|how|compare|tell|is|are|does)"
+    r"find|locate|detect|search|list|show|how|compare|tell|is|are|does)"
 )
 CLAUSE = re.compile(
     r"(?<!\bal\.)(?<!\bvs\.)(?<!e\.g\.)(?<!i\.e\.)(?<=[.?!;])\s+|\n+|"
@@ -168,6 +168,7 @@ def understand(
         else:
             _clause(request, clause, targets, attached, embedder)
     _name_papers(request, tools, known)
+    request.calls = [_on_what(call, [*(before or []), *request.calls[:at]]) for at, call in enumerate(request.calls)]
     if attached and not request.calls and not request.afterwards:
         for target in targets:
             request.add("describe_image", {"image": target})
@@ -180,6 +181,16 @@ def understand(
 def _tasks(clause: str, targets: list[str], known: list[str], tools: list[str]) -> list[Call]:
     """What `inference.image_tasks` takes the clause for, as far as there are tools for it."""
     return [call for call in image_tasks.calls(clause, targets, known) if call[0] in tools]
+
+
+def _on_what(call: Call, asked: list[Call]) -> Call:
+    """Opinions without a question of their own are on the last one that was asked about the image."""
+    name, arguments = call
+    if name != "second_opinions" or arguments["question"] != image_tasks.WHAT_IS_SHOWN:
+        return call
+    about = [given for of, given in asked if of == "ask_image" and given.get("image") == arguments["image"]]
+    question = str(about[-1].get("question", ""))[:500] if about else ""
+    return (name, {**arguments, "question": question}) if len(question) > 2 else call
 
 
 def _leave_out(request: Request, images: list[dict[str, Any]]) -> None:
