@@ -101,7 +101,7 @@ IMAGE_NAME = re.compile(r"\bimg(\d{1,4})\b", re.I)
 AGAIN = re.compile(r"^\W*(?:and|what about|how about|same|the same|now|next|again|likewise|also)\b", re.I)
 SIZE = re.compile(r"\b(?:how (?:large|big|wide)|size|area|volume|measure\w*)\b", re.I)
 IMAGE_TOOLS = ("describe_image", "segment", "classify", "ask_image", "enlarge_image", "find_anomalies")
-IMAGE_TOOLS += ("ground", "detect_objects", "report_findings", "second_opinions")
+IMAGE_TOOLS += ("ground", "report_findings", "second_opinions", "detect_objects")
 
 # Asked only when no rule speaks about a request that comes with an image.
 EXAMPLES = {
@@ -163,7 +163,7 @@ def understand(
                 request.add(*call)
                 if (other := image_tasks.instead(call)) and other[0] in tools:
                     request.otherwise.append((call, other))
-            if asked[0][0] == "detect_objects" and PRESENCE.search(clause):  # whether it is there is asked as well
+            if asked[0][0] == "detect_objects" and PRESENCE.search(clause):  # "detect pneumonia": is it there?
                 _clause(request, clause, targets, attached, embedder)
         else:
             _clause(request, clause, targets, attached, embedder)

@@ -15,12 +15,13 @@ from django.test import Client
 from django.urls import reverse
 from PIL import Image as Picture
 
-from assistant import runs, uploads
+from assistant import checkpoints_in_use, runs, uploads
 from assistant.models import Artifact, Conversation, Image, ImageSet, ImageVector, Run
-from inference import pictures, types
+from inference import backends, pictures, types
 from inference.types import Result
 from tests import phantom
 from tests.assistant.pages import HTMX, text_of
+from tests.inference.test_clip import make as make  # a fixture
 from tests.inference.test_registration import film, moved
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -222,7 +223,7 @@ SYNTHESIS = """
 key = "tiny"
 name = "Tiny"
 roles = ["synthesis"]
-backend = "tiny-synthesis"
+backend = "diffusers"
 licence = "MIT"
 source = "folder:{folder}"
 """
@@ -234,14 +235,15 @@ def synthesis(tmp_path: Path, settings: Any, monkeypatch: pytest.MonkeyPatch) ->
     (tmp_path / "weights" / "model.safetensors").touch()
     (tmp_path / "catalogue.toml").write_text(SYNTHESIS.format(folder=tmp_path / "weights"))
     settings.CATALOGUES = [str(tmp_path / "catalogue.toml")]
-    backend = ModuleType("inference.backends.tiny_synthesis")
+    backend = ModuleType("inference.backends.diffusers")
     backend.load = lambda *_: _Made()  # type: ignore[attr-defined]
-    monkeypatch.setitem(sys.modules, "inference.backends.tiny_synthesis", backend)
+    monkeypatch.setitem(sys.modules, "inference.backends.diffusers", backend)
 
 
 @pytest.mark.usefixtures("synthesis")
 def test_a_synthetic_picture_says_so_everywhere_and_joins_nothing(alice: User, chat: Conversation, client: Client):
     run = asked(chat, "Generate a synthetic chest x-ray with an effusion", [])
+    assert "it joins no study" in answer(run)
     made = Artifact.objects.get(tool_call__run=run)
     assert made.data["synthetic"]
     assert made.image is None
@@ -274,3 +276,43 @@ def test_the_mark_is_in_every_quarter_of_the_pixels(shape: tuple[int, ...], grey
             part = slice(top, top + height), slice(left, left + width)
             assert not np.array_equal(marked[part], plain[part])
     assert not np.array_equal(marked, plain)
+
+
+CLIP = """
+[[checkpoint]]
+key = "tiny-clip"
+name = "Tiny CLIP"
+roles = ["zero-shot", "retrieve", "anomaly"]
+backend = "clip"
+licence = "MIT"
+source = "folder:{folder}"
+"""
+
+
+@pytest.fixture
+def clip(make: Callable[[str], Path], tmp_path: Path, settings: Any) -> Path:
+    """A CLIP with random weights in its makers' layout, configured."""
+    folder = make("clip")
+    (tmp_path / "clip.toml").write_text(CLIP.format(folder=folder))
+    settings.CATALOGUES = [str(tmp_path / "clip.toml")]
+    return folder
+
+
+def test_with_a_clip_model_images_are_found_by_text_and_scored_by_words(
+    clip: Path, alice: User, bob: User, chat: Conversation
+):
+    images = [stored(alice, stripes(step)) for step in (3, 8, 24)]
+    stored(bob, stripes(5), "bob.png")
+    run = asked(chat, "Find my images with stripes", [])
+    assert "Of 3 of your images, the nearest to “stripes” has a similarity of" in answer(run)
+    rows = Artifact.objects.get(tool_call__run=run).data["images"]
+    model = backends.load(checkpoints_in_use.catalogue()["tiny-clip"], clip, "cpu")
+    pixels = [types.Image(np.asarray(Picture.open(image.preview).convert("L"))) for image in images]
+    text = model.embed_texts([], {"texts": ["stripes"]}).vectors[0]
+    cosines = model.embed_images(pixels, {}).vectors @ text
+    expected = sorted(zip(cosines, images, strict=True), key=lambda pair: -pair[0])
+    assert [row["id"] for row in rows] == [str(image.pk) for _, image in expected]
+    assert [row["similarity"] for row in rows] == pytest.approx([float(c) for c, _ in expected], abs=2e-3)
+    said = answer(asked(chat, "How normal is img1?", images[:1]))
+    assert said.count("by words: “") == 3
+    assert "nobody has calibrated" in said

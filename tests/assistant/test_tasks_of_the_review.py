@@ -9,14 +9,13 @@ from assistant.tools import TOOLS
 from bench.site import ROOT
 
 VOCABULARY = Path(corpus.__file__).parent / "data" / "vocabulary.json"
-ELSEWHERE = {"ground"}  # its tool comes with the tools of served models; take it out once it is registered
 
 
 def test_each_task_has_a_tool():
     labels = json.loads(VOCABULARY.read_text(encoding="utf-8"))["tasks"]["labels"]
     assert set(TOOLS_OF) == set(labels)
     assert len(labels) == 11
-    assert {name for names in TOOLS_OF.values() for name in names} - ELSEWHERE <= set(TOOLS)
+    assert {name for names in TOOLS_OF.values() for name in names} <= set(TOOLS)
 
 
 def test_the_page_of_tasks_names_every_task_and_its_tools():
