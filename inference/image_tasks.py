@@ -128,18 +128,15 @@ def calls(clause: str, targets: list[str], known: list[str]) -> list[Call]:
     return []
 
 
-<<<<<<< HEAD
-=======
 def _question(found: re.Match[str]) -> str:
     """What opinions are asked on: "whether there is an effusion" becomes a question."""
-    words = (found["question"] or "").strip()
+    words = BEFORE_QUESTION.sub("", (found["question"] or "").strip())
     if NO_QUESTION.match(words):
         return WHAT_IS_SHOWN
     asked = WHETHER.sub(r"\1 there", words)
     return asked if asked == words else f"{asked.rstrip('.?! ').capitalize()}?"
 
 
->>>>>>> main
 def _labels(words: str) -> list[str]:
     """The things that a clause names: "tubes, lines and the heart on img1"."""
     named = (ARTICLE.sub("", part).strip() for part in AND.split(ON_IMAGE.sub("", words)))
@@ -154,18 +151,6 @@ def instead(call: Call) -> Call | None:
     if name == "detect_objects":
         return "ground", {"image": arguments["image"], "phrase": ", ".join(arguments["labels"])[:200]}
     return None
-<<<<<<< HEAD
-
-
-def _question(found: re.Match[str]) -> str:
-    """What opinions are asked on: "whether there is an effusion" becomes a question."""
-    words = BEFORE_QUESTION.sub("", (found["question"] or "").strip())
-    if NO_QUESTION.match(words):
-        return WHAT_IS_SHOWN
-    asked = WHETHER.sub(r"\1 there", words)
-    return asked if asked == words else f"{asked.rstrip('.?! ').capitalize()}?"
-=======
->>>>>>> main
 
 
 def _how(clause: str) -> dict[str, str]:

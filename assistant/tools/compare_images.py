@@ -216,7 +216,7 @@ def _chests(one: Side, other: Side) -> list[str]:
 def _table(sides: list[Side]) -> NewArtifact:
     rows = [[name, *(side.words.get(name, NOT_MEASURED) for side in sides)] for name in sides[0].words]
     names = [side.name for side in sides]
-    data = {"plain": True, "columns": ["", *names], "rows": rows}
+    data = {"plain": True, "columns": ["", *names], "rows": rows, "beside": [str(side.image.pk) for side in sides]}
     return NewArtifact(Artifact.TABLE, f"{names[0]} beside {names[1]}", data=data)
 
 

@@ -31,6 +31,8 @@ def view(request: HttpRequest, conversation_id: uuid.UUID, image_id: uuid.UUID) 
         if prior is None:
             return problem(request, 404, "The image to compare with is not there.")
         context["prior"] = pane.image_pane(conversation, prior)
+        # Another image of the chat is not called a prior: which of the two is older, nobody has said.
+        context["is_prior"] = row.image.study.priors.filter(pk=prior.study_id).exists()
     return render(request, "assistant/compare.html", context)
 
 

@@ -135,3 +135,8 @@ def test_asked_to_compare_the_guide_does_and_its_table_opens(
     page = client_of(alice).get(reverse("evidence", args=[run.answer_id, 1]), headers=HTMX)
     assert "Compare images" in text_of(page)
     assert "<td>cardiothoracic ratio</td>" in page.content.decode()
+    both = f"{reverse('chat-view', args=[run.conversation_id, images[0].pk])}?prior={images[1].pk}"
+    assert f'href="{both}"' in page.content.decode()
+    beside = client_of(alice).get(both).content.decode()
+    assert beside.count('class="viewing"') == 2
+    assert "Prior:" not in beside  # nobody has said which of the two is older

@@ -141,5 +141,6 @@ def test_asked_where_something_is_the_guide_finds_it_and_its_chip_opens_the_box(
     assert [c.name for c in run.tool_calls.all()] == ["ground"]
     assert [r["kind"] for r in run.answer.references] == ["box"]
     page = client_of(alice).get(reverse("evidence", args=[run.answer_id, 1]), headers=HTMX)
-    assert "Box c1.1, made by seer" in text_of(page)
-    assert "nothing here has checked it" in text_of(page)
+    assert f'data-artifact="{run.answer.references[0]["artifact_id"]}"' in text_of(page)
+    assert "c1.1 · ground" in text_of(page)
+    assert "nothing here has checked it" in run.answer.text
