@@ -6,8 +6,8 @@ divided away. Sato's filter answers to dark tubes of the widths of vessels; what
 it and still answers, is kept, less small objects.
 
 Deterministic. Limits: the share of the field that is kept hardly varies from photograph to photograph, so it says
-nothing of a patient; the edge of the optic disc, haemorrhages and reflections may be taken for vessels, thin ones are missed.
-Arteries and veins are not told apart. Research use only.
+nothing of a patient. The edge of the optic disc, haemorrhages and reflections may be taken for vessels, thin ones are
+missed. Arteries and veins are not told apart. Research use only.
 """
 
 from __future__ import annotations
@@ -34,8 +34,8 @@ NO_COLOUR = "This image is grey; vessels are looked for on colour photographs of
 NO_FIELD = "No field of a fundus camera was found: most of this image is dark."
 NO_VESSELS = "No vessels were found: nothing dark and narrow stands out on this photograph."
 LIMIT = (
-    "Outlined by a classical baseline (Sato's filter), not a trained model: thin vessels are missed, and the edge of the "
-    "disc or a haemorrhage may be taken for one."
+    "Outlined by a classical baseline (Sato's filter), not a trained model: thin vessels are missed, and the edge of "
+    "the disc or a haemorrhage may be taken for one. How much is outlined says nothing of the patient."
 )
 
 Bits = NDArray[np.bool_]
@@ -46,7 +46,7 @@ class Vessels:
     """`segment` takes one colour photograph and no options."""
 
     def segment(self, images: Sequence[Image], _options: Mapping[str, Any]) -> Result:
-        """One mask "vessels" of the image's own size, and their share of the field. Raises BadInput."""
+        """One mask "vessels" of the image's own size. Raises BadInput."""
         image = images[0]
         if not image.is_colour:
             raise BadInput(NO_COLOUR)
@@ -55,11 +55,10 @@ class Vessels:
         found = _vessels(green, field)
         if not found.any():
             raise BadInput(NO_VESSELS)
-        share = float(found.sum()) / float(field.sum())
         inside = _enlarged(found, image)
         area = float(inside.sum()) * image.spacing.pixel_area_cm2 if image.spacing else None
         mask = Mask("vessels", np.where(inside, 255, 0).astype(np.uint8), area)
-        return Result(masks=(mask,), values={"vessel_share_of_field": share}, notes=(LIMIT,))
+        return Result(masks=(mask,), notes=(LIMIT,))
 
 
 def _field(brightest: Greys) -> Bits:

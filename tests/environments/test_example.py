@@ -49,7 +49,7 @@ source = "folder:{folder}"
 
 
 def test_an_extra_tool_is_one_file_and_one_entry(environment: Any, tmp_path: Path, settings: Any):
-    python = environment("example")
+    python = environment("example", required=True)
     weights = tmp_path / "shapes"
     subprocess.run([python, "-c", MAKE, str(weights)], check=True)
     settings.CATALOGUES = [str(tmp_path / "catalogue.toml")]
