@@ -6,6 +6,7 @@ back lies on the grid that it was given. Whether it is a head, and T1-weighted, 
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -66,7 +67,7 @@ class Deepbet:
 def load(checkpoint: Checkpoint, _folder: Path, device: str) -> Deepbet:
     """Reads the weights of the package. Raises Unavailable."""
     try:
-        import deepbet
+        deepbet: Any = importlib.import_module("deepbet")
     except ImportError as error:
         raise Unavailable(NO_LIBRARY.format(name=checkpoint.name, why=error)) from error
     return Deepbet(deepbet.BrainExtraction(no_gpu=device == "cpu"))

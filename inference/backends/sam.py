@@ -173,9 +173,10 @@ def _kind(folder: Path, name: str) -> str:
 
 
 def _sam_processor(folder: Path, name: str) -> Any:
-    from transformers import SamProcessor
+    import transformers
 
-    return SamProcessor(part_of(folder, name, "SamImageProcessorPil"))
+    around: Any = transformers.SamProcessor
+    return around(part_of(folder, name, "SamImageProcessorPil"))
 
 
 def _sam2_images(folder: Path, name: str, config: Any) -> Any:
