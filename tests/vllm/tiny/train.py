@@ -4,7 +4,8 @@
 
 It learns from Lightbox's real requests (`prompts`), about which it is told what a good model would say (`lessons`): to
 call describe_image, segment, ask_image and search_literature, to answer from the results of the first three with the
-marker of the evidence, and to see whether a picture is dark or bright (on which side a disc is it has seen, and tells badly). It is a test's model
+marker of the evidence, and to see whether a picture is dark or bright (on which side a disc is it has seen, and tells
+badly). It is a test's model
 and no more: it recognises a handful of phrasings, and what it says of a real image means nothing.
 
 The system prompt and the schemas of all tools are 3,700 of its tokens, too long for this size on a CPU. So the model's
