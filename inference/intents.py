@@ -100,8 +100,10 @@ IMAGE_NAME = re.compile(r"\bimg(\d{1,4})\b", re.I)
 
 AGAIN = re.compile(r"^\W*(?:and|what about|how about|same|the same|now|next|again|likewise|also)\b", re.I)
 SIZE = re.compile(r"\b(?:how (?:large|big|wide)|size|area|volume|measure\w*)\b", re.I)
-IMAGE_TOOLS = ("describe_image", "segment", "classify", "ask_image", "enlarge_image", "find_anomalies")
-IMAGE_TOOLS += ("ground", "report_findings", "second_opinions", "detect_objects")
+IMAGE_TOOLS = (
+    *("describe_image", "segment", "classify", "ask_image", "enlarge_image", "find_anomalies"),
+    *("ground", "report_findings", "second_opinions", "detect_objects"),
+)
 
 # Asked only when no rule speaks about a request that comes with an image.
 EXAMPLES = {

@@ -158,15 +158,16 @@ def _served(image: Image, arguments: OpinionsArguments) -> Iterator[Opinion]:
     asked = ChatSetting.parse(settings.VQA_MODEL)
     longest = served.longest_side(asked.model)
     entry = next((c for c in checkpoints_in_use.catalogue().values() if _is(c, asked.model)), None)
-    known = {"revision": entry.revision, "licence": entry.licence_words} if entry else {}
+    revision, licence = (entry.revision, entry.licence_words) if entry else ("", "")
     answerer = OpenAIAnswerer(asked.base_url, asked.model, longest=longest, transport=Routed(served.seeing_pool))
     try:
         seen = shown(image, arguments.image, (), longest)
         said = " ".join(answerer.answer(seen, ASK.format(question=arguments.question)).split())
     except InferenceError as error:
-        yield Opinion(asked.model, str(error), answered=False, **known)
+        yield Opinion(asked.model, str(error), answered=False, revision=revision, licence=licence)
     else:
-        yield Opinion(asked.model, said[:SAID], verdict=verdicts.of_text(said, arguments.question), **known)
+        verdict = verdicts.of_text(said, arguments.question)
+        yield Opinion(asked.model, said[:SAID], verdict=verdict, revision=revision, licence=licence)
 
 
 def _is(found: Checkpoint, model: str) -> bool:

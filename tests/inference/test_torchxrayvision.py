@@ -15,7 +15,6 @@ from pathlib import Path
 import pytest
 
 from inference.environments import HERE
-from tests.conftest import missing
 
 ROOT = Path(__file__).parents[2]
 BOTH = """
@@ -54,7 +53,7 @@ def test_only_trained_labels_with_the_scores_of_the_library(tmp_path: Path) -> N
     extra = os.environ.get("LIGHTBOX_TEST_XRAY", "")
     built = Path(os.environ.get("LIGHTBOX_TEST_ENVIRONMENTS", ROOT / "var" / "environments")) / "xray/bin/python"
     if not extra and not built.exists():
-        missing("The environment xray is not built: manage.py models environment xray")
+        pytest.skip("The environment xray is not built: manage.py models environment xray")
     python = sys.executable if extra else str(built)
     paths = [str(HERE / "xray" / "site"), str(ROOT), *([extra] if extra else [])]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(paths)}
