@@ -41,7 +41,8 @@ def _number(value: float) -> str:
 
 def _values(found: Description, where: str) -> list[str]:
     """What the values of one frame say; `where` names it when there are others."""
-    clipped = found.clipped_low + found.clipped_high
+    # A picture of one grey has its darkest and its brightest value everywhere, and is not clipped.
+    clipped = found.clipped_low + found.clipped_high if found.minimum < found.maximum else 0.0
     return [
         f"By its pixel values{where} the exposure is {found.exposure} and the contrast {found.contrast}; "
         f"values run from {_number(found.minimum)} to {_number(found.maximum)}, mean {_number(found.mean)}.",
