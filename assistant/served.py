@@ -69,7 +69,9 @@ def _servers(*lists: str) -> list[Server]:
     try:
         found = dict.fromkeys(server for text in lists for server in parse_list(text))
     except BadInput as error:
-        raise ImproperlyConfigured(f"LIGHTBOX_CHAT, LIGHTBOX_SERVERS or LIGHTBOX_VQA: {error}") from error
+        raise ImproperlyConfigured(
+            f"LIGHTBOX_CHAT (guide is the default), LIGHTBOX_SERVERS or LIGHTBOX_VQA: {error}"
+        ) from error
     return [Server(s.base_url, s.model, s.kind, keys.get(s.base_url, "")) for s in found]
 
 

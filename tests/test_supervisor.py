@@ -160,4 +160,4 @@ def test_the_guard_does_not_load_the_site(boss: Supervisor) -> None:
 def test_every_queue_has_a_worker(tmp_path: Path) -> None:
     lines = start_lines("127.0.0.1", 8000, tmp_path)
     queues = {queue for line in lines.values() if "-Q" in line for queue in line[line.index("-Q") + 1].split(",")}
-    assert queues == {"agent", "vision", "decode", "corpus", "library"}
+    assert queues == {"agent", "vision", "decode", "expert", "corpus", "library"}

@@ -175,7 +175,8 @@ def _frame(file: Any, frame: int | None, in_time: bool) -> NDArray[Any]:
 class Accepts:
     """The kinds of image that a tool works on, in DICOM's codes; an empty set accepts any. `works_on` says it in words.
 
-    A modality, body part or view that is not known is accepted with a note, but with `unknown_ok` False.
+    A modality, body part or view that is not known is accepted with a note, but with `unknown_ok` False. `or_else` are
+    other kinds that will do as well.
     """
 
     works_on: str = "any image"
@@ -184,9 +185,19 @@ class Accepts:
     views: frozenset[str] = frozenset()
     layouts: frozenset[str] = frozenset()
     unknown_ok: bool = True
+    or_else: tuple["Accepts", ...] = ()
+
+    @property
+    def every_layout(self) -> frozenset[str]:
+        """The layouts that are accepted in one way or another; an empty set accepts any."""
+        each = [self.layouts, *(other.every_layout for other in self.or_else)]
+        return frozenset().union(*each) if all(each) else frozenset()
 
     def refuses(self, kind: types.Gate, layout: str) -> bool:
         """Whether an image is known to be of another kind, or not known and has to be."""
+        return self._refuses(kind, layout) and all(other.refuses(kind, layout) for other in self.or_else)
+
+    def _refuses(self, kind: types.Gate, layout: str) -> bool:
         if self.layouts and layout not in self.layouts:
             return True
         wanted = ((self.modalities, kind.modality), (self.body_parts, kind.body_part), (self.views, kind.view))

@@ -52,7 +52,7 @@ def refusal_of(who: str, accepts: Accepts, image: Image, name: str) -> str:
     if not accepts.refuses(kind, image.layout):
         return ""
     words = {"name": name, "tool": who, "works_on": accepts.works_on}
-    if accepts.layouts and image.layout not in accepts.layouts:
+    if accepts.every_layout and image.layout not in accepts.every_layout:
         return NOT_SUITED.format(is_a=LAYOUTS[image.layout], correct="", **words).rstrip()
     if not kind.modality and not kind.body_part and not kind.view:
         return UNTOLD.format(**words)

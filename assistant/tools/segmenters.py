@@ -4,6 +4,7 @@ ready and knows the structure, or takes these prompts, on this kind of image. Ba
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from assistant import checkpoints_in_use
@@ -48,22 +49,11 @@ def accepts(arguments: SegmentArguments) -> Accepts:
 
 
 def together(kinds: list[Accepts]) -> Accepts:
-    """Whatever one of them accepts; more than that where they differ in several ways."""
+    """Whatever one of them accepts."""
     if not kinds:
         return EVERYTHING
-    return Accepts(
-        works_on=" or ".join(dict.fromkeys(kind.works_on for kind in kinds)),
-        modalities=_either(kind.modalities for kind in kinds),
-        body_parts=_either(kind.body_parts for kind in kinds),
-        views=_either(kind.views for kind in kinds),
-        layouts=_either(kind.layouts for kind in kinds),
-    )
-
-
-def _either(sets: Iterable[frozenset[str]]) -> frozenset[str]:
-    """The empty set accepts anything, so it wins."""
-    found = list(sets)
-    return frozenset().union(*found) if all(found) else frozenset()
+    works_on = " or ".join(dict.fromkeys(kind.works_on for kind in kinds))
+    return replace(kinds[0], works_on=works_on, or_else=tuple(kinds[1:]))
 
 
 def choose(conversation: Conversation, image: Image, arguments: SegmentArguments) -> Checkpoint:

@@ -75,6 +75,7 @@ def test_the_api_describes_itself_to_who_is_signed_in(alice: User, client_of: Ca
         ("post", "/api/series"),
         ("get", "/api/images/{image_id}"),
         ("get", "/api/annotations/{annotation_id}"),
+        ("get", "/api/chat-models"),
         ("post", "/api/conversations"),
         ("post", "/api/conversations/{conversation_id}/messages"),
         ("get", "/api/runs/{run_id}"),

@@ -73,9 +73,8 @@ def test_a_mismatch_is_declined_with_what_it_looks_like_and_what_to_do(alice: Us
     assert outcome.state == ToolCall.DECLINED
     assert outcome.summary.startswith("img1 looks like a dermoscopy photograph (confidence 0.")
     assert "skin tones" in outcome.summary
-    assert (
-        "segment works on frontal chest radiographs. If that is wrong, correct it under the image." in outcome.summary
-    )
+    assert "segment works on frontal chest radiographs or CT volumes of the chest." in outcome.summary
+    assert outcome.summary.endswith("If that is wrong, correct it under the image.")
 
 
 def test_what_is_accepted_is_carried_out_without_a_word(alice: User, film: Image) -> None:
@@ -109,6 +108,7 @@ def test_the_description_of_an_image_asks_for_no_kind(alice: User, skin: Image) 
         (Gate("DX", "KNEE"), "image", True),
         (Gate("DX", "CHEST, ABDOMEN"), "image", False),
         (Gate("CT", "CHEST"), "image", True),
+        (Gate("CT", "CHEST"), "volume", False),
         (Gate("DX", "CHEST"), "volume", True),
         (Gate(), "image", False),
         (Gate("", "KNEE"), "image", True),
@@ -135,7 +135,8 @@ def test_the_guide_calls_no_tool_that_would_decline_and_says_why(
 ) -> None:
     run = asked(alice, question, skin)
     assert not run.tool_calls.filter(name="segment").exists()
-    assert answer(run).count("img1 looks like a dermoscopy photograph") == 1
+    assert "img1 looks like a dermoscopy photograph" in answer(run)
+    assert answer(run).count("segment works on") == 1
     assert not run.tool_calls.filter(state=ToolCall.FAILED).exists()
 
 

@@ -144,6 +144,8 @@ def test_a_chat_says_that_its_model_is_gone_and_can_let_go_of_it(alice, chat, cl
 
 
 def test_a_chat_without_a_choice_says_so(alice, chat, client_of):
+    for key in ("baseline-ct-lungs", "baseline-vessels"):
+        ModelSwitch.objects.create(key=key, on=False)
     assert "Nothing to choose" in text_of(client_of(alice).get(reverse("chat-models", args=[chat.pk])))
 
 
