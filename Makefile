@@ -28,8 +28,13 @@ lint: setup-dev ## ruff, mypy, the import contracts, Django's own checks
 browser-test: setup-dev ## the whole story in Chromium; writes docs/screenshot.png
 	@$(PY) -m pytest -m browser tests/browser $(ARGS)
 
+# What knows no database, or loads models and whole sites that are the same on any: services-test leaves it out.
+ON_ANY := tests/inference tests/vllm tests/test_serve.py tests/test_supervisor.py tests/test_packaging.py \
+	$(addprefix tests/assistant/,test_models_command.py test_compare_images.py test_second_opinions.py \
+	test_detect_objects.py test_classify_tool.py test_model_workers.py test_exchange.py)
+
 services-test: setup-dev ## the tests again on PostgreSQL and Redis (own servers, or DATABASE_URL and REDIS_URL)
-	@bash .ci/with-services $(PY) -m pytest -n auto --dist loadfile -m "not browser and not environments and not vllm" --ignore=tests/inference $(ARGS)
+	@bash .ci/with-services $(PY) -m pytest -n auto --dist loadfile -m "not browser and not environments and not vllm" $(ON_ANY:%=--ignore=%) $(ARGS)
 
 environments-test: setup-dev ## an extra tool in an environment of its own: builds the example's, and uses it
 	@$(PY) manage.py models environment example

@@ -26,6 +26,7 @@ from bench.vllm_server import NAME, Vllm, start_vllm
 from inference.fake import FakeOpenAI
 
 QUESTION = "Talk without end"  # it stops at the length of the model, about 470 tokens
+LENGTH = 512
 CHATS = {1: 8, 8: 2, 32: 1}  # at the same time, and how often each asks in a round
 PATIENCE = httpx.Timeout(300.0)
 
@@ -47,7 +48,7 @@ def main() -> None:
     rounds = int(sys.argv[1]) if len(sys.argv) > 1 else 3
     with tempfile.TemporaryDirectory(prefix="lightbox-bench-") as folder, FakeOpenAI(["recorded"]) as recorder:
         print("Starting vLLM and a site ...", flush=True)
-        vllm = start_vllm(Path(folder) / "vllm.log")
+        vllm = start_vllm(Path(folder) / "vllm.log", LENGTH)
         try:
             other = f"openai:{recorder.base_url}#{recorder.model}"
             site = start_site(Path(folder) / "data", LIGHTBOX_CHAT=vllm.chat, LIGHTBOX_SERVERS=other)

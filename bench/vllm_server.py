@@ -15,11 +15,11 @@ from bench.site import ROOT
 MODEL = ROOT / "tests" / "vllm" / "tiny" / "model"
 ENVIRONMENT = ROOT / "var" / "environments" / "vllm-cpu"  # .ci/vllm-environment
 NAME = "tiny-qwen2-vl"
-LENGTH = 512  # tokens of a request and its answer: where the model that talks without end is stopped
+LENGTH = 4096  # tokens of a request and its answer: where the model that talks without end is stopped
 START_SECONDS = 600.0  # 105 s on two idle cores
 ARGUMENTS = [
     *("--host", "127.0.0.1", "--served-model-name", NAME, "--dtype", "bfloat16", "--enforce-eager"),
-    *("--enable-auto-tool-choice", "--tool-call-parser", "hermes", "--max-model-len", str(LENGTH)),
+    *("--enable-auto-tool-choice", "--tool-call-parser", "hermes"),
     *("--max-num-seqs", "64", "--limit-mm-per-prompt", '{"image": 8, "video": 0}'),
 ]
 OFFLINE = {
@@ -64,7 +64,7 @@ class Vllm:
             self.guard.close()
 
 
-def start_vllm(log: Path) -> Vllm:
+def start_vllm(log: Path, length: int = LENGTH) -> Vllm:
     """The server of LIGHTBOX_TEST_VLLM (http://127.0.0.1:PORT), else one of our own that ends with this process.
 
     The environment is that of .ci/vllm-environment, or LIGHTBOX_VLLM_ENVIRONMENT. Raises DidNotStart.
@@ -77,7 +77,8 @@ def start_vllm(log: Path) -> Vllm:
     with socket.create_server(("127.0.0.1", 0)) as probe:
         port = str(probe.getsockname()[1])
     # The command `vllm` asks for a distribution of that name, and vllm-cpu has another.
-    line = [str(python), "-m", "vllm.entrypoints.openai.api_server", "--model", str(MODEL), "--port", port, *ARGUMENTS]
+    line = [str(python), "-m", "vllm.entrypoints.openai.api_server", "--model", str(MODEL), "--port", port]
+    line += [*ARGUMENTS, "--max-model-len", str(length)]
     guard = Guard()  # ends it when this process is killed
     with log.open("wb") as out:
         process = subprocess.Popen(
