@@ -8,7 +8,7 @@ that it cannot tell, and why.
 Codes are those of DICOM's Modality (PS3.3 C.7.3.1.1.1, PS3.16 CID 29): DX for any radiograph seen without header, MG,
 CT, MR, US, OP for fundus photographs, DMS for dermoscopy, XC for other photographs of patients (never said from
 pixels), ES, SM for any stained slide in transmitted light, also a cut-out of one, DOC for documents, and OT for what is
-no acquired image: drawings, test patterns, masks, everyday photographs. Costs under 100 ms, whatever the size.
+no acquired image: drawings, test patterns, masks, everyday photographs. Costs about 0.1 s, whatever the size.
 """
 
 from __future__ import annotations

@@ -233,9 +233,9 @@ def test_the_longest_question_is_understood_at_once() -> None:
         " ",
         "a     , ",
     ):
-        began = time.monotonic()
+        began = time.process_time()
         understand((piece * 20_000)[:20_000], NEW, TOOLS, None)
-        assert time.monotonic() - began < 3, piece
+        assert time.process_time() - began < 3, piece
 
 
 # What is drawn on the images

@@ -125,9 +125,9 @@ def test_beside_an_image_it_is_the_image() -> None:
 
 def test_the_longest_question_is_understood_at_once() -> None:
     for piece in ("A-", "AB ", "CLIP ", "compare ", "MedCLIP and ", "the first ", "vs ", "it "):
-        began = time.monotonic()
+        began = time.process_time()
         understand((piece * 20_000)[:20_000], [], ALL, None, [], ["a", "b"])
-        assert time.monotonic() - began < 3, piece
+        assert time.process_time() - began < 3, piece
 
 
 # What the guide does with the results

