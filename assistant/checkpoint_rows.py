@@ -65,8 +65,14 @@ class Row:
     def where_from(self) -> str:
         """Its source for people: no folder of this machine."""
         kind, _, rest = self.found.source.partition(":")
-        words = {"hf": f"huggingface.co/{rest}", "url": rest, "package": f"the package {rest}"}
-        return words.get(kind, "a folder of this machine" if kind == "folder" else "Lightbox itself")
+        words = {
+            "hf": f"huggingface.co/{rest}",
+            "url": rest,
+            "package": f"the package {rest}",
+            "server": "the server that serves it",
+            "folder": "a folder of this machine",
+        }
+        return words.get(kind, "Lightbox itself")
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,11 +1,11 @@
 """Which checkpoint a call uses: what staff allow, what is ready here, and what the chat or the call asks for."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from django.conf import settings
 
-from assistant import served
+from assistant import model_servers
 from assistant.models import Conversation, ModelSwitch
 from assistant.tools.base import NOT_CONFIGURED, Declined
 from inference import checkpoints, serving
@@ -19,8 +19,17 @@ WRONG_ROLE = "{key} cannot do this ({role}). Those that can: {can}."
 
 
 def catalogue() -> dict[str, Checkpoint]:
-    """LIGHTBOX_CLASSIFY, the bundled checkpoints, those of LIGHTBOX_CATALOGUE. Raises Unavailable."""
-    return checkpoints.load_catalogue(*map(Path, settings.CATALOGUES), classifier=settings.CLASSIFY_MODEL)
+    """What LIGHTBOX_CLASSIFY names, the bundled checkpoints, those of LIGHTBOX_CATALOGUE, and what is served here and
+    described by none of them. The model of LIGHTBOX_VQA comes first. Raises Unavailable."""
+    described = checkpoints.load_catalogue(*map(Path, settings.CATALOGUES), classifier=settings.CLASSIFY_MODEL)
+    first, chats = model_servers.seeing(), {server.model for server in model_servers.chat_servers()}
+    sees, others = {}, {}
+    for model in dict.fromkeys(server.model for server in model_servers.all_servers()):
+        asked = first is not None and model == first.model
+        found = next((one for one in described.values() if serving.is_model(one, model)), None)
+        made = found or serving.of_server(model, chats=model in chats, sees=asked)
+        (sees if asked else others)[made.key] = made
+    return sees | described | others
 
 
 def why_not(found: Checkpoint) -> str:
@@ -44,8 +53,14 @@ def unready(found: Checkpoint) -> str:
 
 def server_of(found: Checkpoint) -> Server | None:
     """The server of the settings that serves it. Whether that answers, the page of the servers says."""
-    names = (serving.model_name(found), found.key)
-    return next((server for server in served.all_servers() if server.model in names), None)
+    return next((server for server in model_servers.all_servers() if serving.is_model(found, server.model)), None)
+
+
+def models_switched_off(models: Iterable[str]) -> list[str]:
+    """Those of these served models that staff do not allow."""
+    off = switched_off()
+    found = [one for key, one in catalogue().items() if key in off and one.served] if off else []
+    return [model for model in models if any(serving.is_model(one, model) for one in found)]
 
 
 def usable(role: str) -> Iterator[Checkpoint]:

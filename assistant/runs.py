@@ -19,7 +19,7 @@ from django.db import IntegrityError, transaction
 from django.db.models import Max
 from django.utils import timezone
 
-from assistant import events, served, tasks, tools
+from assistant import events, model_servers, served, tasks, tools
 from assistant.chat_setting import ChatSetting
 from assistant.evidence import references
 from assistant.heartbeat import Heartbeat, Lookout
@@ -151,7 +151,7 @@ def _said(run: Run) -> Generator[events.AgentEvent | events.Spent, None, None]:
         yield from agent.advance(
             chat_model(run.chat_model),
             usable,
-            history(run, run.chat_model != served.GUIDE, served.longest_side(run.chat_model)),
+            history(run, run.chat_model != served.GUIDE, model_servers.longest_side(run.chat_model)),
             dict(finished.values_list("call_id", "text")),
             thread=str(run.pk),
             saver=saver,

@@ -1,25 +1,24 @@
-"""The chat models that a person may choose: the guide, and those of the servers in the settings. Loads no model.
+"""The chat models that a person may choose: the guide, and those of the servers in the settings that staff allow.
 
-LIGHTBOX_CHAT names the default, LIGHTBOX_SERVERS more servers; several may serve the same model, which is then one
-choice. A server of LIGHTBOX_VQA alone is asked about images and gets no chat.
+A model that several servers serve is one choice. Loads no model.
 """
 
 from dataclasses import dataclass
 from typing import Any
 
 from django.conf import settings
-from django.core.exceptions import ImproperlyConfigured
 
+from assistant import checkpoints_in_use, model_servers
 from assistant.chat_setting import ChatSetting
+from assistant.model_servers import GUIDE
 from corpus import client
 from inference.errors import BadInput
-from inference.servers import Server, parse_list
+from inference.servers import Server
 
-GUIDE = "guide"
-DEFAULT_SIDE = 1024  # pixels
 PATIENCE = 8.0  # seconds that a page waits for the agent worker to have looked at the servers
 NOT_SERVED = "{value} is no chat model of this Lightbox. Choose one of: {names}."
 GONE = "{label} is no longer served here, so {now} answers."
+OFF = "{label} has been switched off here, so {now} answers."
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,41 +53,13 @@ def _setting(server: Server) -> ChatSetting:
     return ChatSetting(server.kind, server.base_url, server.model)
 
 
-def chat_servers() -> list[Server]:
-    """Those that may be asked to chat, the default's first. Raises ImproperlyConfigured."""
-    return _servers(*([] if settings.CHAT_MODEL == GUIDE else [settings.CHAT_MODEL]), settings.SERVERS)
-
-
-def all_servers() -> list[Server]:
-    """Those of the chat, and that of LIGHTBOX_VQA. Raises ImproperlyConfigured."""
-    return list(dict.fromkeys([*chat_servers(), *_servers(settings.VQA_MODEL)]))
-
-
-def _servers(*lists: str) -> list[Server]:
-    keys = _keys()
-    try:
-        found = dict.fromkeys(server for text in lists for server in parse_list(text))
-    except BadInput as error:
-        raise ImproperlyConfigured(
-            f"LIGHTBOX_CHAT (guide is the default), LIGHTBOX_SERVERS or LIGHTBOX_VQA: {error}"
-        ) from error
-    return [Server(s.base_url, s.model, s.kind, keys.get(s.base_url, "")) for s in found]
-
-
-def _keys() -> dict[str, str]:
-    """The key of each address: LIGHTBOX_CHAT_API_KEY goes to the server of LIGHTBOX_CHAT and to no other."""
-    pairs = (part.strip().rpartition("=") for part in settings.SERVER_KEYS.split(",") if part.strip())
-    keys = {address.rstrip("/"): key for address, _, key in pairs}
-    if settings.CHAT_MODEL != GUIDE and settings.CHAT_API_KEY:
-        keys.setdefault(ChatSetting.parse(settings.CHAT_MODEL).base_url.rstrip("/"), settings.CHAT_API_KEY)
-    return keys
-
-
 def choices() -> list[Choice]:
     """The default first, the guide among them. Raises ImproperlyConfigured."""
     models: dict[str, list[Server]] = {}
-    for server in chat_servers():
+    for server in model_servers.chat_servers():
         models.setdefault(server.model, []).append(server)
+    for model in checkpoints_in_use.models_switched_off(models):
+        del models[model]
     found = [Choice(str(servers[0]), model, tuple(servers)) for model, servers in models.items()]
     guide = Choice(GUIDE, "Guide")
     return [guide, *found] if settings.CHAT_MODEL == GUIDE else [*found, guide]
@@ -126,42 +97,22 @@ def chosen(value: str) -> tuple[Choice, str]:
     if found is not None:
         return found, ""
     now = default()
-    return now, GONE.format(label=value.partition("#")[2][:120] or value[:120], now=now.label)
+    model = value.partition("#")[2] or value
+    line = OFF if any(server.model == model for server in model_servers.chat_servers()) else GONE
+    return now, line.format(label=model[:120], now=now.label)
 
 
 def pool(value: str) -> list[Server]:
     """The servers to ask for a run that keeps this value, in the order of the settings."""
     found = find(value)
-    return list(found.servers) if found else _servers(value)
-
-
-def seeing_pool() -> list[Server]:
-    """The servers to ask about images: that of LIGHTBOX_VQA, and others of the same model."""
-    first = _servers(settings.VQA_MODEL)
-    return [*first, *(s for s in all_servers() if s.model == first[0].model and s not in first)] if first else []
-
-
-def longest_side(value: str) -> int:
-    """Pixels that a picture for this model may have along its longer side. Raises ImproperlyConfigured."""
-    model = value.partition("#")[2] or value
-    limits = dict(_limit(part) for part in settings.PICTURE_PIXELS.split(",") if part.strip())
-    return limits.get(model, limits.get("", DEFAULT_SIDE))
-
-
-def _limit(text: str) -> tuple[str, int]:
-    model, _, pixels = text.strip().rpartition("=")
-    if not (pixels.isascii() and pixels.isdecimal() and 64 <= int(pixels) <= 8192):
-        raise ImproperlyConfigured(
-            f"LIGHTBOX_PICTURE_PIXELS={text!r} is not understood: write pixels from 64 to 8192, or <model>=<pixels>."
-        )
-    return model, int(pixels)
+    return list(found.servers) if found else model_servers.parsed(value)
 
 
 def health() -> list[dict[str, Any]]:
     """How each server is doing, asked now (`inference.server_health`): in an agent worker, whose breakers count."""
     from inference.server_health import look
 
-    return [found.as_dict() for found in look(all_servers())]
+    return [found.as_dict() for found in look(model_servers.all_servers())]
 
 
 def asked_health() -> list[dict[str, Any]]:

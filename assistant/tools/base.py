@@ -112,13 +112,17 @@ class Context:
         return f"c{self.call.number}"
 
     @property
+    def conversation(self) -> Conversation:
+        return self.call.run.conversation
+
+    @property
     def reader(self) -> int:
         """Whose literature may be searched: the primary key of the conversation's owner."""
-        return self.call.run.conversation.owner_id
+        return self.conversation.owner_id
 
     def image(self, name: str) -> Image:
         """The image of this conversation with this name. Raises Declined for any other."""
-        return image_of(self.call.run.conversation, name)
+        return image_of(self.conversation, name)
 
 
 def image_of(conversation: Conversation, name: str) -> Image:

@@ -63,7 +63,7 @@ def run(context: Context, arguments: ClassifyArguments) -> ToolResult:
         options |= {"labels": list(asked.labels), "templates": list(asked.templates)}
     task = "zero_shot" if asked else "classify"
     done = model_calls.perform(context, found, task, [load(image)], options)
-    owner = context.call.run.conversation.owner_id
+    owner = context.conversation.owner_id
     scores, notes = calibration.applied(owner, done.record, done.result.scores)
     set_name = f"label set: {asked.title}" if asked else f"label set: {found.label_set or 'its own'}"
     return ToolResult(
@@ -79,7 +79,7 @@ def run(context: Context, arguments: ClassifyArguments) -> ToolResult:
 
 def choose(context: Context, arguments: ClassifyArguments, image: Image) -> Checkpoint:
     """The checkpoint for this call. Raises Declined when the named one, or each that is ready, is for other images."""
-    conversation = context.call.run.conversation
+    conversation = context.conversation
     role = arguments.role
     named = arguments.model or conversation.checkpoints.get(role, "")
     first = checkpoints_in_use.choose(role, WHAT[role], conversation, arguments.model)

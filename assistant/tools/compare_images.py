@@ -7,14 +7,13 @@ anything has progressed: two films differ by exposure, position and breath befor
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from django.conf import settings
 from pydantic import Field
 
-from assistant import served
 from assistant.burned_in import why_held
-from assistant.chat_setting import ChatSetting
 from assistant.models import Artifact, Image
+from assistant.tools import seeing
 from assistant.tools.base import Accepts, Arguments, Context, Declined, NewArtifact, Statement, Tool, ToolResult, load
+from assistant.tools.seeing import Seeing
 from assistant.tools.segment import area_words, place
 from inference.errors import BadInput, InferenceError
 from inference.kinds import name_of
@@ -30,6 +29,7 @@ FRONTAL_CHEST = Accepts(
     views=frozenset({"PA", "AP"}),
     layouts=frozenset({"image", "frames"}),
 )
+ROLE, WHAT = "compare", "Comparing images by a model"
 NAME = "header, pixel statistics and classical baselines (rules)"
 ITSELF = "An image cannot be compared with itself: name two."
 UNKNOWN, NO_SPACING, NOT_MEASURED = "not known", "not stated", "not measured"
@@ -86,14 +86,14 @@ def run(context: Context, arguments: CompareArguments) -> ToolResult:
         notes.append(ONE_ONLY.format(names=f"{not_chest[0]} is"))
     lines = [_kinds(*sides), _sizes(*sides), _spacings(*sides), _greys(*sides), *_chests(*sides)]
     statements = [Statement(line, f"{context.ref}.1") for line in lines]
-    said, more = _model_says(context, sides)
-    made_by = f"{NAME}; {ChatSetting.parse(settings.VQA_MODEL).model}" if said else NAME
+    asked, said, more = _model_says(context, sides)
     return ToolResult(
         summary=f"{sides[0].name} beside {sides[1].name}",
         statements=[*statements, *said],
         notes=[*notes, *more],
         artifacts=[_table(sides)],
-        model=made_by,
+        model=f"{NAME}; {asked.model}" if asked else NAME,
+        records=[asked.record] if asked else [],
     )
 
 
@@ -220,26 +220,23 @@ def _table(sides: list[Side]) -> NewArtifact:
     return NewArtifact(Artifact.TABLE, f"{names[0]} beside {names[1]}", data=data)
 
 
-def _model_says(context: Context, sides: list[Side]) -> tuple[list[Statement], list[str]]:
-    """The served model's words and what must stand beside them; a note alone where it could not be asked."""
-    if not settings.VQA_MODEL:
-        return [], []
-    from assistant.shown import shown
-    from inference.routing import Routed
-    from inference.vllm import OpenAIAnswerer
-
-    asked = ChatSetting.parse(settings.VQA_MODEL)
-    if held := next(filter(None, (why_held(side.image, side.name) for side in sides)), ""):
-        return [], [f"{asked.model} was not asked: {held}"]
-    longest = served.longest_side(asked.model)
-    answerer = OpenAIAnswerer(asked.base_url, asked.model, longest=longest, transport=Routed(served.seeing_pool))
+def _model_says(context: Context, sides: list[Side]) -> tuple[Seeing | None, list[Statement], list[str]]:
+    """The served model that spoke, its words, and what must stand beside them; a note alone where none was asked."""
+    if seeing.missing(ROLE, WHAT):
+        return None, [], []
     try:
-        seen = [one for side in sides for one in shown(side.image, side.name, (), longest)]
-        answer = answerer.answer(seen, QUESTION.format(first=sides[0].name, second=sides[1].name))
+        asked = seeing.choose(ROLE, WHAT, context.conversation)
+    except Declined as declined:
+        return None, [], [str(declined)]
+    if held := next(filter(None, (why_held(side.image, side.name) for side in sides)), ""):
+        return None, [], [f"{asked.model} was not asked: {held}"]
+    try:
+        seen = [one for side in sides for one in asked.shown(side.image, side.name)]
+        answer = asked.answerer().answer(seen, QUESTION.format(first=sides[0].name, second=sides[1].name))
     except InferenceError as error:
-        return [], [f"{asked.model} gave no answer: {error}"]
+        return None, [], [f"{asked.model} gave no answer: {error}"]
     said = Statement(f"{asked.model} says: {' '.join(answer.split())}", context.ref)
-    return [said], [MODEL_NOTE.format(model=asked.model)]
+    return asked, [said], [MODEL_NOTE.format(model=asked.model)]
 
 
 TOOL = Tool(

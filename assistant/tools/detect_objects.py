@@ -55,7 +55,7 @@ def run(context: Context, arguments: DetectArguments) -> ToolResult:
     if not labels:
         raise Declined(NO_WORDS)
     image = context.image(arguments.image)
-    found = checkpoints_in_use.choose(ROLE, WHAT, context.call.run.conversation, arguments.model)
+    found = checkpoints_in_use.choose(ROLE, WHAT, context.conversation, arguments.model)
     notes = gate.check(found, image, arguments.image)
     frame = frame_of(image, arguments.frame)
     options = {"labels": labels, "threshold": arguments.threshold}

@@ -80,7 +80,7 @@ def sections(calls: list[ToolCall], names: dict[Any, str]) -> list[dict[str, Any
 def _results(context: Context) -> list[ToolCall]:
     """The finished calls of this conversation that a report can stand on, the latest of each (tool, arguments)."""
     calls = ToolCall.objects.filter(
-        run__conversation=context.call.run.conversation_id, state=ToolCall.DONE, name__in=SECTION_OF
+        run__conversation=context.conversation.pk, state=ToolCall.DONE, name__in=SECTION_OF
     ).order_by("number")
     latest = {(call.name, str(sorted(call.arguments.items()))): call for call in calls}
     return sorted(latest.values(), key=lambda call: call.number)
@@ -90,7 +90,7 @@ def run(context: Context, arguments: DraftArguments) -> ToolResult:
     calls = _results(context)
     if not calls:
         raise Declined("There is nothing to report yet: describe or segment an image, or search the literature, first.")
-    numbered = context.call.run.conversation.numbered_images.all()
+    numbered = context.conversation.numbered_images.all()
     drafted = sections(calls, {row.image_id: str(row) for row in numbered})
     total = sum(len(section["sentences"]) for section in drafted)
     return ToolResult(

@@ -47,7 +47,7 @@ def run(context: Context, arguments: EnlargeArguments) -> ToolResult:
     where = place(arguments.image, image, arguments.frame)
     done = [
         (found, model_calls.perform(context, found, "enlarge", [Image(shown)], {"scale": arguments.factor}))
-        for found in _methods(context.call.run.conversation, arguments.model, arguments.factor)
+        for found in _methods(context.conversation, arguments.model, arguments.factor)
     ]
     artifacts = [
         pictures.artifact(picture, f"{where}, {found.name}", image, values=one.result.values)

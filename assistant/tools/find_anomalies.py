@@ -44,7 +44,7 @@ class AnomalyArguments(ImageArguments, ModelArguments):
 
 
 def run(context: Context, arguments: AnomalyArguments) -> ToolResult:
-    found = checkpoints_in_use.choose(ROLE, WHAT, context.call.run.conversation, arguments.model)
+    found = checkpoints_in_use.choose(ROLE, WHAT, context.conversation, arguments.model)
     image = context.image(arguments.image)
     if not found.built_in and (line := why_held(image, arguments.image)):
         raise Declined(line)

@@ -42,7 +42,7 @@ class TextArguments(ModelArguments):
 
 
 def similar(context: Context, arguments: SimilarArguments) -> ToolResult:
-    found = checkpoints_in_use.choose(ROLE, WHAT, context.call.run.conversation, arguments.model)
+    found = checkpoints_in_use.choose(ROLE, WHAT, context.conversation, arguments.model)
     image = context.image(arguments.image)
     if not found.built_in and (line := why_held(image, arguments.image)):
         raise Declined(line)
@@ -71,7 +71,7 @@ def by_text(context: Context, arguments: TextArguments) -> ToolResult:
 
 def _with_words(context: Context, key: str) -> Checkpoint:
     """A checkpoint that knows words: no baseline does. Raises Declined."""
-    conversation = context.call.run.conversation
+    conversation = context.conversation
     if key:
         found = checkpoints_in_use.choose(ROLE, WHAT, conversation, key)
         if found.built_in:
@@ -110,7 +110,7 @@ def _result(
     context: Context, found: Checkpoint, ranked: list[tuple[Image, float]], said: str, notes: list[str], records: Any
 ) -> ToolResult:
     """File names are the user's own: they stand in the table for the page, and in nothing that a model reads."""
-    numbered = {row.image_id: str(row) for row in context.call.run.conversation.numbered_images.all()}
+    numbered = {row.image_id: str(row) for row in context.conversation.numbered_images.all()}
     rows = [
         {"id": str(image.pk), "name": numbered.get(image.pk, ""), "similarity": round(score, 3)}
         for image, score in ranked

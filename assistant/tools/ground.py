@@ -5,11 +5,11 @@ from typing import TYPE_CHECKING
 from django.conf import settings
 from pydantic import Field
 
-from assistant import served
-from assistant.chat_setting import ChatSetting
+from assistant import model_servers
 from assistant.models import Artifact, Image
-from assistant.tools.ask_image import served_missing
+from assistant.tools import seeing
 from assistant.tools.base import Context, ImageArguments, NewArtifact, Statement, Tool, ToolResult, clean_label
+from assistant.tools.seeing import Seeing
 from assistant.tools.segment import place
 from inference.decode import NO_FRAME
 from inference.errors import BadInput
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from inference.boxes import Unit
     from inference.types import Box
 
-WHAT = "Finding things by name (boxes)"
+ROLE, WHAT = "ground", "Finding things by name (boxes)"
 WRONG_UNIT = "LIGHTBOX_VQA_BOXES={found!r} is not understood: write pixels or thousandths, or leave it out."
 NONE_FOUND = "{model} says that it does not see this on {where}: {phrase}."
 SAID = "{model} puts a box about “{label}” on {where}: columns {x0:.0f} to {x1:.0f}, rows {y0:.0f} to {y1:.0f}."
@@ -37,15 +37,17 @@ class GroundArguments(ImageArguments):
 
 
 def missing() -> str:
-    return served_missing(WHAT)
+    return seeing.missing(ROLE, WHAT)
 
 
-def unit() -> "Unit":
-    """What the served model writes corners in. Raises BadInput for a setting that is not understood."""
+def unit(model: str) -> "Unit":
+    """What a served model writes corners in: of that of LIGHTBOX_VQA, LIGHTBOX_VQA_BOXES says it. Raises BadInput for
+    a setting that is not understood."""
     from inference.boxes import UNITS, unit_of
 
-    if not settings.VQA_BOXES:
-        return unit_of(ChatSetting.parse(settings.VQA_MODEL).model)
+    first = model_servers.seeing()
+    if not settings.VQA_BOXES or first is None or model != first.model:
+        return unit_of(model)
     for known in UNITS:
         if known == settings.VQA_BOXES:
             return known
@@ -53,22 +55,18 @@ def unit() -> "Unit":
 
 
 def run(context: Context, arguments: GroundArguments) -> ToolResult:
-    from assistant.shown import shown
     from inference import boxes
-    from inference.routing import Routed
-    from inference.vllm import OpenAIAnswerer
 
     image = context.image(arguments.image)
-    asked = ChatSetting.parse(settings.VQA_MODEL)
-    longest, taken = served.longest_side(asked.model), unit()
+    asked = seeing.choose(ROLE, WHAT, context.conversation)
+    taken = unit(asked.model)
     frame = frame_of(image, arguments.frame)
     several = image.layout in ("volume", "frames") and image.frames > 1
-    (seen,) = shown(image, arguments.image, [frame + 1] if several else (), longest)
-    sent = boxes.sent_size(seen.picture, longest)
-    answerer = OpenAIAnswerer(asked.base_url, asked.model, longest=longest, transport=Routed(served.seeing_pool))
-    said = answerer.answer([seen], boxes.prompt(arguments.phrase, taken, sent), max_tokens=2048)
+    (seen,) = asked.shown(image, arguments.image, [frame + 1] if several else ())
+    sent = boxes.sent_size(seen.picture, asked.longest)
+    said = asked.answerer().answer([seen], boxes.prompt(arguments.phrase, taken, sent), max_tokens=2048)
     found = boxes.parse(said, taken, sent, (image.width, image.height))
-    return _result(context, arguments, image, frame, asked.model, taken, found)
+    return _result(context, arguments, image, frame, asked, taken, found)
 
 
 def frame_of(image: Image, frame: int | None) -> int:
@@ -84,10 +82,11 @@ def _result(
     arguments: GroundArguments,
     image: Image,
     frame: int,
-    model: str,
+    asked: Seeing,
     taken: "Unit",
     found: "list[Box]",
 ) -> ToolResult:
+    model = asked.model
     where = place(arguments.image, image, frame)
     labels = [clean_label(box.label) or clean_label(arguments.phrase) for box in found]
     said = [
@@ -107,6 +106,7 @@ def _result(
             for label, box in zip(labels, found, strict=True)
         ],
         model=model,
+        records=[asked.record],
     )
 
 

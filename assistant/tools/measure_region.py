@@ -53,7 +53,7 @@ def _version(mark: Annotation) -> str:
 
 def _artifact(context: Context, name: str) -> Artifact:
     call, _, number = name[1:].partition(".")
-    masks = Artifact.objects.filter(tool_call__run__conversation=context.call.run.conversation_id, kind=Artifact.MASK)
+    masks = Artifact.objects.filter(tool_call__run__conversation=context.conversation.pk, kind=Artifact.MASK)
     found = masks.select_related("image").filter(tool_call__number=int(call), number=int(number)).first()
     if found is None or found.image is None or not found.file:
         raise Declined(f"There is no mask {name} in this conversation.")

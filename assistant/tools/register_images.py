@@ -43,7 +43,7 @@ def _whole(image: Image, frame: int | None) -> bool:
 def run(context: Context, arguments: RegisterArguments) -> ToolResult:
     if arguments.fixed == arguments.moving and arguments.fixed_frame == arguments.moving_frame:
         raise Declined(ITSELF)
-    found = checkpoints_in_use.choose(ROLE, WHAT, context.call.run.conversation, arguments.model)
+    found = checkpoints_in_use.choose(ROLE, WHAT, context.conversation, arguments.model)
     named = [
         (arguments.fixed, context.image(arguments.fixed), arguments.fixed_frame),
         (arguments.moving, context.image(arguments.moving), arguments.moving_frame),

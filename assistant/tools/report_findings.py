@@ -2,15 +2,12 @@
 
 from typing import Annotated
 
-from django.conf import settings
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
-from assistant import served
-from assistant.chat_setting import ChatSetting
-from assistant.tools.ask_image import served_missing
+from assistant.tools import seeing
 from assistant.tools.base import Context, ImageArguments, Statement, Tool, ToolResult
 
-WHAT = "Writing findings of an image"
+ROLE, WHAT = "report", "Writing findings of an image"
 IMPRESSION = " (impression): "  # the draft of a report tells them by this
 FINDING = " (findings): "
 INDICATION = " The indication is: {text}"
@@ -40,16 +37,10 @@ class ReportFindingsArguments(ImageArguments):
 
 
 def run(context: Context, arguments: ReportFindingsArguments) -> ToolResult:
-    from assistant.shown import shown
-    from inference.routing import Routed
-    from inference.vllm import OpenAIAnswerer
-
-    asked = ChatSetting.parse(settings.VQA_MODEL)
-    longest = served.longest_side(asked.model)
-    seen = shown(context.image(arguments.image), arguments.image, (), longest)
-    answerer = OpenAIAnswerer(asked.base_url, asked.model, longest=longest, transport=Routed(served.seeing_pool))
+    asked = seeing.choose(ROLE, WHAT, context.conversation)
+    seen = asked.shown(context.image(arguments.image), arguments.image)
     told = INDICATION.format(text=arguments.indication) if arguments.indication else ""
-    written = answerer.fill(seen, QUESTION.format(indication=told), Findings, max_tokens=1536)
+    written = asked.answerer().fill(seen, QUESTION.format(indication=told), Findings, max_tokens=1536)
     lines = [f"{asked.model}{FINDING}{_line(one)}" for one in written.findings]
     lines += [f"{asked.model}{IMPRESSION}{_line(one)}" for one in written.impression]
     return ToolResult(
@@ -59,6 +50,7 @@ def run(context: Context, arguments: ReportFindingsArguments) -> ToolResult:
         ],
         notes=[NOT_CHECKED, SHOWN.format(lines="; ".join(one.line for one in seen))],
         model=asked.model,
+        records=[asked.record],
     )
 
 
@@ -72,6 +64,6 @@ TOOL = Tool(
     arguments=ReportFindingsArguments,
     queue="vision",
     run=run,
-    missing=lambda: served_missing(WHAT),
+    missing=lambda: seeing.missing(ROLE, WHAT),
     shows_a_model=True,
 )

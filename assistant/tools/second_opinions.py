@@ -1,17 +1,15 @@
 """One question about one image, put to every model that can answer it here: the answers side by side, not averaged."""
 
-from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import Any
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
-from django.conf import settings
 from pydantic import Field
 
-from assistant import calibration, checkpoints_in_use, model_calls, served
-from assistant.chat_setting import ChatSetting
+from assistant import calibration, checkpoints_in_use, model_calls
 from assistant.models import Artifact, Image
-from assistant.tools import gate
-from assistant.tools.ask_image import served_missing
+from assistant.tools import gate, seeing
 from assistant.tools.base import (
     EXPERT,
     Context,
@@ -23,14 +21,18 @@ from assistant.tools.base import (
     ToolResult,
     load,
 )
-from inference import serving, verdicts
+from assistant.tools.seeing import Seeing
+from inference import verdicts
 from inference.checkpoints import Checkpoint
 from inference.errors import InferenceError
 from inference.types import Result, Score
 from inference.verdicts import UNCLEAR, Verdict
 
+if TYPE_CHECKING:
+    from inference.shown import Shown
+
 ROLE, WHAT = "classify", "Image classification"
-MOST = 4  # classifiers that are asked
+MOST, MOST_SERVED = 4, 3  # classifiers, and served models, that are asked
 TOP = 3  # labels that are told where the question names none of them
 SAID = 600  # characters of an answer
 ASK = "{question}\nBegin with yes, no or unclear where that answers the question, then give the reason in a sentence."
@@ -85,7 +87,8 @@ def run(context: Context, arguments: OpinionsArguments) -> ToolResult:
     found = [_classified(context, one, image, arguments.question) for one in suited[:MOST]]
     found += _served(image, arguments)
     if not found:
-        raise Declined(f"{NOBODY.format(name=arguments.image)} {served_missing('Visual question answering')}".strip())
+        why = seeing.missing("vqa", "Visual question answering")
+        raise Declined(f"{NOBODY.format(name=arguments.image)} {why}".strip())
     answered = [one for one in found if one.answered]
     scored = any(one.score and one.verdict != UNCLEAR for one in answered)
     notes = [HALF.format(low=0.5 - verdicts.MIDDLE, high=0.5 + verdicts.MIDDLE)] if scored else []
@@ -125,7 +128,7 @@ def _classified(context: Context, found: Checkpoint, image: Image, question: str
         done = model_calls.perform(context, found, "classify", [load(image)], {"top_k": 0})
     except InferenceError as error:
         return Opinion(found.name, str(error), "", UNCLEAR, found.revision, found.licence_words, answered=False)
-    scores, _ = calibration.applied(context.call.run.conversation.owner_id, done.record, done.result.scores)
+    scores, _ = calibration.applied(context.conversation.owner_id, done.record, done.result.scores)
     asked = verdicts.asked_for(question, scores)
     told = asked or sorted(scores, key=lambda one: -one.value)[:TOP]
     return Opinion(
@@ -147,31 +150,31 @@ def _words(found: Checkpoint, result: Result, told: list[Score], asked: bool) ->
     return f"{listed}." if asked else f"it has no label for what was asked; its best are {listed}."
 
 
-def _served(image: Image, arguments: OpinionsArguments) -> Iterator[Opinion]:
-    """What the served vision-language model says, where there is one."""
-    if not settings.VQA_MODEL:
-        return
-    from assistant.shown import shown
-    from inference.routing import Routed
-    from inference.vllm import OpenAIAnswerer
+def _served(image: Image, arguments: OpinionsArguments) -> list[Opinion]:
+    """What the served models that answer questions or write reports say, asked at once."""
+    asked = seeing.usable("vqa", "report")[:MOST_SERVED]
+    pictures = [_pictures(one, image, arguments.image) for one in asked]
+    with ThreadPoolExecutor(MOST_SERVED) as threads:
+        return list(threads.map(partial(_opinion, arguments.question), asked, pictures))
 
-    asked = ChatSetting.parse(settings.VQA_MODEL)
-    longest = served.longest_side(asked.model)
-    entry = next((c for c in checkpoints_in_use.catalogue().values() if _is(c, asked.model)), None)
-    revision, licence = (entry.revision, entry.licence_words) if entry else ("", "")
-    answerer = OpenAIAnswerer(asked.base_url, asked.model, longest=longest, transport=Routed(served.seeing_pool))
+
+def _pictures(asked: Seeing, image: Image, name: str) -> "list[Shown] | InferenceError":
     try:
-        seen = shown(image, arguments.image, (), longest)
-        said = " ".join(answerer.answer(seen, ASK.format(question=arguments.question)).split())
+        return asked.shown(image, name)
     except InferenceError as error:
-        yield Opinion(asked.model, str(error), answered=False, revision=revision, licence=licence)
-    else:
-        verdict = verdicts.of_text(said, arguments.question)
-        yield Opinion(asked.model, said[:SAID], verdict=verdict, revision=revision, licence=licence)
+        return error
 
 
-def _is(found: Checkpoint, model: str) -> bool:
-    return found.served and model in (serving.model_name(found), found.key)
+def _opinion(question: str, asked: Seeing, pictures: "list[Shown] | InferenceError") -> Opinion:
+    """In a thread of its own: it touches no database."""
+    told = {"revision": asked.found.revision, "licence": asked.found.licence_words, "record": asked.record}
+    try:
+        if isinstance(pictures, InferenceError):
+            raise pictures
+        said = " ".join(asked.answerer().answer(pictures, ASK.format(question=question)).split())
+    except InferenceError as error:
+        return Opinion(asked.model, str(error), answered=False, **told)
+    return Opinion(asked.model, said[:SAID], verdict=verdicts.of_text(said, question), **told)
 
 
 def _verdict(answered: list[Opinion]) -> list[str]:

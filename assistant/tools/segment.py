@@ -144,7 +144,7 @@ def run(context: Context, arguments: SegmentArguments) -> ToolResult:
     if arguments.prompted:
         return _prompted(context, arguments)
     image = context.image(arguments.image)
-    found = choose(context.call.run.conversation, arguments)
+    found = choose(context.conversation, arguments)
     wanted = matching(arguments.structure, found.labels)
     whole = found.layouts == {"volume"}
     given = volume(image, arguments.image) if whole else load(image, arguments.frame)
@@ -184,7 +184,7 @@ def _prompted(context: Context, arguments: SegmentArguments) -> ToolResult:
     if arguments.as_drawn:
         mask = prompted.ClassicalSegmenter()(frame, arguments.prompts, label)
         return _marked(context, arguments, image, Result(masks=(mask,), notes=(DRAWN_NOTE,)), AS_DRAWN, [])
-    found = choose(context.call.run.conversation, arguments)
+    found = choose(context.conversation, arguments)
     options = {"prompts": arguments.prompts.as_dict(), "label": label}
     done = model_calls.perform(context, found, "segment", [frame], options)
     return _marked(context, arguments, image, done.result, found.name, [done.record.as_dict()])

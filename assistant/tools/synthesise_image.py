@@ -17,7 +17,7 @@ class SynthesiseArguments(ModelArguments):
 
 
 def run(context: Context, arguments: SynthesiseArguments) -> ToolResult:
-    found = checkpoints_in_use.choose(ROLE, WHAT, context.call.run.conversation, arguments.model)
+    found = checkpoints_in_use.choose(ROLE, WHAT, context.conversation, arguments.model)
     options = arguments.model_dump(exclude={"model"})
     done = model_calls.perform(context, found, "synthesise", [], options)
     words = clean_label(arguments.prompt)

@@ -10,7 +10,7 @@ from django.shortcuts import get_object_or_404, render
 from django.urls import reverse
 from django.views.decorators.http import require_POST, require_safe
 
-from assistant import checkpoint_rows, checkpoints_in_use, served, tools
+from assistant import checkpoint_rows, checkpoints_in_use, model_servers, served, tools
 from assistant.models import Conversation, ModelSwitch
 from assistant.views.answers import go, problem
 from corpus import corrections
@@ -97,7 +97,7 @@ def servers(request: HttpRequest) -> HttpResponse:
     """How the model servers are doing. A dead one takes seconds to tell, so the page loads this part by itself. Where
     they stand and what ails them is for staff."""
     found, line = [], ""
-    if served.all_servers():
+    if model_servers.all_servers():
         try:
             found = served.asked_health()
         except Unavailable as error:

@@ -93,12 +93,12 @@ def test_a_disagreement_is_said_in_words_and_not_averaged(chat: Conversation, cl
     assert done.state == ToolCall.DONE, done.text
     assert rows(done)["Alpha"] == ["Effusion: score 0.90.", "Effusion 0.90", "yes", "r1", "MIT"]
     assert rows(done)["Beta"][2] == "no"
-    assert rows(done)["seer"] == ["Yes, on the left.", "", "yes", "not told", "not told"]
+    assert rows(done)["seer"] == ["Yes, on the left.", "", "yes", "not told", "licence not stated"]
     assert "They disagree: Alpha and seer say yes, Beta says no." in texts(done)
     assert "none was averaged" in done.result["notes"][0]
     assert "is no tested limit" in done.result["notes"][1]
     assert {statement["ref"] for statement in done.result["statements"]} == {"c1.1"}
-    assert [record["checkpoint"] for record in done.result["records"]] == ["alpha", "beta"]
+    assert [record["checkpoint"] for record in done.result["records"]] == ["alpha", "beta", "served-seer"]
 
 
 def test_agreement_is_no_proof_and_the_unclear_are_named(chat: Conversation, classifiers: Any, seer: Seer):

@@ -23,7 +23,7 @@ from django.core.management.base import BaseCommand, CommandError
 from django.db import connection, connections
 from django.db.migrations.executor import MigrationExecutor
 
-from assistant import served
+from assistant import model_servers
 from assistant.chat_setting import ChatSetting
 from assistant.embedded_valkey import answers, private_folder, valkey_program
 from assistant.model_workers import MODELS, model_env, model_workers, worker_name
@@ -291,7 +291,7 @@ def check_redis(url: str) -> None:
 
 def chat_setting() -> ChatSetting:
     try:
-        served.all_servers()  # the other settings that name servers
+        model_servers.all_servers()  # the other settings that name servers
         return ChatSetting.parse(settings.CHAT_MODEL)
     except ImproperlyConfigured as error:
         raise CommandError(str(error)) from None
