@@ -22,6 +22,7 @@ from multiprocessing import get_context
 from pathlib import Path
 
 from bench import dicom_samples as dicom
+from inference import fork_server
 from inference.errors import InferenceError
 
 SLOWEST_S = 10.0
@@ -127,6 +128,7 @@ def try_many(kind: str, count: int, workers: int) -> Row:
     content = KINDS[kind].sample()
     with ThreadPoolExecutor(workers) as pool:
         outcomes = list(pool.map(lambda seed: try_one(kind, content, seed), range(count)))
+    fork_server.stop()  # what its children used counts once it has ended
     return Row(
         kind,
         Counter(outcome.word for outcome in outcomes),

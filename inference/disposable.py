@@ -1,9 +1,10 @@
 """Work on untrusted files in a process of its own, which may crash, hang or run out of memory: both ends of it.
 
-The parent calls `ask`, which starts `python -m <module>`, gives it the request as JSON on its standard input (a command
-line can be read by every user of the machine) and waits. The child's main function is
-`answer(work, damaged)`: it limits itself before it imports anything heavy, does the work, says in one line of JSON what
-came of it, and ends. What is too large for a line goes into files of the request's folder, whose size is limited too.
+The parent calls `ask`, which has `inference.fork_server` fork a child for `<module>`, or where there is none starts
+`python -m <module>`, gives it the request as JSON on its standard input (a command line can be read by every user of
+the machine) and waits. The child's main function is `answer(work, damaged)`: it limits itself before it touches the
+file, does the work, says in one line of JSON what came of it, and ends. What is too large for a line goes into files of
+the request's folder, whose size is limited too.
 This guards against crashes and exhaustion; it is not a sandbox against code execution.
 """
 
@@ -24,7 +25,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from inference import fork_server
 from inference.errors import BadInput, Exhausted, InferenceError, Unavailable
+from inference.fork_server import Ended
 
 log = logging.getLogger(__name__)
 
@@ -52,7 +55,18 @@ def ask(module: str, request: dict[str, Any], workplace: Path, limits: Limits) -
 
     `workplace` is the child's working folder. Raises BadInput or Exhausted, or what the child refused with.
     """
-    line = json.dumps({**request, "limits": asdict(limits)})
+    line = json.dumps({**request, "limits": asdict(limits)}).encode()
+    try:
+        ended = fork_server.run(module, line, workplace, _environment(), limits.wall_s)
+    except fork_server.NoServer:
+        ended = _run(module, line, workplace, limits.wall_s)
+    if ended.code is None:
+        raise Exhausted(TOO_SLOW.format(seconds=limits.wall_s))
+    return _understand(module, ended.said, ended.code, ended.complaint[-4000:], limits)
+
+
+def _run(module: str, line: bytes, workplace: Path, wall_s: float) -> Ended:
+    """A Python of its own for one request."""
     with (workplace / "stderr").open("w+b") as stderr:
         process = subprocess.Popen(
             [sys.executable, "-P", "-m", module],
@@ -64,12 +78,12 @@ def ask(module: str, request: dict[str, Any], workplace: Path, limits: Limits) -
             start_new_session=True,
         )
         try:
-            said, _ = process.communicate(line.encode(), timeout=limits.wall_s)
-        except subprocess.TimeoutExpired as error:
-            raise Exhausted(TOO_SLOW.format(seconds=limits.wall_s)) from error
+            said, _ = process.communicate(line, timeout=wall_s)
+        except subprocess.TimeoutExpired:
+            return Ended(b"", b"", None)
         finally:
             _end(process)
-    return _understand(module, said, process.returncode, (workplace / "stderr").read_bytes()[-4000:], limits)
+    return Ended(said, (workplace / "stderr").read_bytes(), process.returncode)
 
 
 def answer(work: Callable[[dict[str, Any]], dict[str, Any]], damaged: Callable[[], str]) -> None:
