@@ -58,9 +58,10 @@ def server_of(found: Checkpoint) -> Server | None:
 
 def models_switched_off(models: Iterable[str]) -> list[str]:
     """Those of these served models that staff do not allow."""
-    off = switched_off()
+    asked = list(models)
+    off = switched_off() if asked else frozenset()
     found = [one for key, one in catalogue().items() if key in off and one.served] if off else []
-    return [model for model in models if any(serving.is_model(one, model) for one in found)]
+    return [model for model in asked if any(serving.is_model(one, model) for one in found)]
 
 
 def usable(role: str) -> Iterator[Checkpoint]:

@@ -189,7 +189,7 @@ class Model:
 
 def chat_of(run: Run) -> Model:
     """As it is served now, on however many servers; else as the run has kept it."""
-    if run.chat_model and (found := served.find(run.chat_model)):
+    if run.chat_model and (found := served.serving(run.chat_model)):
         return Model(found.label, found.where)
     try:
         setting = ChatSetting.parse(run.chat_model)

@@ -3,6 +3,7 @@
 A model that several servers serve is one choice. Loads no model.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -49,20 +50,27 @@ class Choice:
         return " or ".join(places) if places else "on this machine"
 
 
+GUIDED = Choice(GUIDE, "Guide")
+
+
 def _setting(server: Server) -> ChatSetting:
     return ChatSetting(server.kind, server.base_url, server.model)
 
 
 def choices() -> list[Choice]:
-    """The default first, the guide among them. Raises ImproperlyConfigured."""
+    """Those that staff allow, the default first, the guide among them. Raises ImproperlyConfigured."""
+    served = _served()
+    off = set(checkpoints_in_use.models_switched_off(choice.label for choice in served))
+    found = [choice for choice in served if choice.label not in off]
+    return [GUIDED, *found] if settings.CHAT_MODEL == GUIDE else [*found, GUIDED]
+
+
+def _served() -> list[Choice]:
+    """Those of the settings, whether staff allow them or not."""
     models: dict[str, list[Server]] = {}
     for server in model_servers.chat_servers():
         models.setdefault(server.model, []).append(server)
-    for model in checkpoints_in_use.models_switched_off(models):
-        del models[model]
-    found = [Choice(str(servers[0]), model, tuple(servers)) for model, servers in models.items()]
-    guide = Choice(GUIDE, "Guide")
-    return [guide, *found] if settings.CHAT_MODEL == GUIDE else [*found, guide]
+    return [Choice(str(servers[0]), model, tuple(servers)) for model, servers in models.items()]
 
 
 def default() -> Choice:
@@ -71,16 +79,22 @@ def default() -> Choice:
 
 
 def find(value: str) -> Choice | None:
-    """The choice that a chat or a run has kept; None when it is not served any more. "" is the default.
+    """The choice that a chat has kept; None when it is not served or not allowed any more. "" is the default.
 
     A model counts as the same on whatever servers it is now, and may be named without a server.
     """
-    if not value:
-        return default()
-    if value == GUIDE:
-        return next(choice for choice in choices() if not choice.servers)
+    return _named(value, choices()) if value else default()
+
+
+def serving(value: str) -> Choice | None:
+    """What serves the model that a run has kept, whether or not staff still allow it to others; None when nothing."""
+    return _named(value, [GUIDED, *_served()])
+
+
+def _named(value: str, found: Iterable[Choice]) -> Choice | None:
     model = value.partition("#")[2] or value
-    return next((choice for choice in choices() if choice.servers and choice.label == model), None)
+    wanted = GUIDED.label if value == GUIDE else model
+    return next((one for one in found if bool(one.servers) == (value != GUIDE) and one.label == wanted), None)
 
 
 def kept(value: str) -> str:
@@ -97,14 +111,13 @@ def chosen(value: str) -> tuple[Choice, str]:
     if found is not None:
         return found, ""
     now = default()
-    model = value.partition("#")[2] or value
-    line = OFF if any(server.model == model for server in model_servers.chat_servers()) else GONE
-    return now, line.format(label=model[:120], now=now.label)
+    line = OFF if serving(value) else GONE
+    return now, line.format(label=value.partition("#")[2][:120] or value[:120], now=now.label)
 
 
 def pool(value: str) -> list[Server]:
     """The servers to ask for a run that keeps this value, in the order of the settings."""
-    found = find(value)
+    found = serving(value)
     return list(found.servers) if found else model_servers.parsed(value)
 
 

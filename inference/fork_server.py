@@ -81,7 +81,7 @@ class _Server:
         told, tell = os.pipe()
         try:
             with self._lock:  # one message at a time is under way, so that no two arrive as one
-                socket.send_fds(self._control, [json.dumps([module, str(folder)]).encode()], [*streams, tell])
+                socket.send_fds(self._control, [json.dumps([module, str(folder.resolve())]).encode()], [*streams, tell])
                 os.close(tell)
                 tell = -1
                 pid = os.read(told, NUMBER)

@@ -53,7 +53,7 @@ def test_a_killed_worker_doubles_nothing_and_the_index_has_all(celery_workers: W
     titles = list(Paper.objects.filter(owner=alice).values_list("title", flat=True))
     assert len(titles) == len(set(titles)) == RECORDS
     assert [line["line"] for line in row.report] == [1 + 5 * n for n in range(RECORDS)]
-    assert not row.file
+    assert wait_for(lambda: not Import.objects.get(pk=row.pk).file)
 
 
 def test_a_deletion_reaches_the_index_by_the_worker(celery_workers: Workers, alice: User) -> None:

@@ -5,7 +5,9 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -72,16 +74,17 @@ def test_a_child_that_hangs_is_killed_with_what_it_started(run, tmp_path):
     body = "child = os.fork(); child and open('pid', 'w').write(str(child)); import time; time.sleep(60)"
     assert run(body, wall_s=1.0).code is None
     grandchild = int((tmp_path / "pid").read_text())
-    assert not psutil.pid_exists(grandchild) or psutil.Process(grandchild).status() == psutil.STATUS_ZOMBIE
+    with suppress(psutil.NoSuchProcess):
+        psutil.Process(grandchild).wait(timeout=10)
 
 
 def test_children_inherit_no_file_and_none_stays_open(run):
     listed = "print(sorted(os.listdir('/proc/self/fd'))[:9]); sys.stdout.flush(); os._exit(0)"
-    before = None
     for _ in range(3):
         assert run(listed).said.decode().strip() == "['0', '1', '2', '3']", "the fourth is the listing's own"
-        before = before or server_of_this_process().num_fds()
-    assert server_of_this_process().num_fds() == before
+    server, end = server_of_this_process(), time.monotonic() + 20
+    while server.num_fds() > 6:  # its streams, the line to us, and the two ends of the pipe that wakes it
+        assert time.monotonic() < end
 
 
 def test_the_server_has_one_thread_and_nothing_of_our_environment(run, monkeypatch):

@@ -348,7 +348,7 @@ def test_what_follows_the_voxels_in_a_gzip_stream_is_never_inflated(tmp_path: Pa
 
 @pytest.mark.parametrize("kind", ["nii", "nii.gz"])
 def test_a_volume_larger_than_the_limit_on_memory_is_one_line(tmp_path: Path, kind: str) -> None:
-    content = files.nifti_bytes(np.zeros((200, 200, 200), dtype=np.float32), RAS)
+    content = files.nifti_bytes(np.zeros((320, 320, 320), dtype=np.float32), RAS)
     (tmp_path / "a").write_bytes(files.gzipped(content) if kind == "nii.gz" else content)
     with pytest.raises(InferenceError) as caught:
         decode(tmp_path / "a", tmp_path / "out", Limits(memory=250_000_000))
