@@ -41,7 +41,7 @@ PRELOADED = (
     "PIL.JpegImagePlugin",
     "PIL.PngImagePlugin",
 )
-IDLE_S = 600.0
+START_S, CLOSE_S, IDLE_S = 20.0, 5.0, 600.0
 OPEN_FILES = 4096  # more than the server ever has open
 NUMBER = 8  # bytes of an integer on the line that tells of a child
 
@@ -84,7 +84,7 @@ class _Server:
                 socket.send_fds(self._control, [json.dumps([module, str(folder.resolve())]).encode()], [*streams, tell])
                 os.close(tell)
                 tell = -1
-                pid = os.read(told, NUMBER)
+                pid = os.read(told, NUMBER) if select.select([told], [], [], START_S)[0] else b""
         except OSError as error:
             os.close(told)
             raise NoServer from error
@@ -98,7 +98,11 @@ class _Server:
 
     def close(self) -> None:
         self._control.close()
-        self._process.wait()
+        try:
+            self._process.wait(CLOSE_S)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
 
     def forget(self) -> None:
         """In a fork of whoever started it: the server is its parent's."""

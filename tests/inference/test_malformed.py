@@ -21,6 +21,7 @@ from pydicom.uid import DeflatedExplicitVRLittleEndian
 from skimage import data as skimage_data
 
 from inference import disposable as parent
+from inference import fork_server
 from inference.decode import Limits, decode
 from inference.errors import BadInput, Exhausted, InferenceError
 from tests.inference import files
@@ -262,6 +263,7 @@ def test_every_death_of_the_decoder_is_explained(tmp_path: Path, monkeypatch, en
     (tmp_path / "dying" / "inference").mkdir(parents=True)
     (tmp_path / "dying" / "inference" / "decoder.py").write_text(f"import os, signal, sys, time\n{ending}\n")
     monkeypatch.setattr(parent, "ROOT", tmp_path / "dying")
+    monkeypatch.setattr(fork_server, "START_S", 1.0)  # it loads the stand-in too
     Pillow.new("L", (8, 8)).save(tmp_path / "a.png")
     with pytest.raises(kind) as caught:
         decode(tmp_path / "a.png", tmp_path / "out", Limits(wall_s=1))
