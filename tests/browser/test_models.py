@@ -6,12 +6,15 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import expect
 
 from bench.site import Site, start_site
+from tests.assistant.test_calibrations import png, weights
 
+__all__ = ["weights"]
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(600)]  # a second site is started
 MINE = """[[checkpoint]]
 key = "second-lungs"
@@ -25,8 +28,8 @@ works_on = "frontal chest radiographs"
 
 
 @pytest.fixture(scope="module")
-def own_site(live_site: Site, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
-    """A site whose catalogue has an entry of its own; it begins with a copy of the first one's literature."""
+def own_site(live_site: Site, weights: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    """A site with an entry of its own in the catalogue and a small classifier; its literature is copied."""
     source = Path(live_site.env["LIGHTBOX_DATA"])
     folder = tmp_path_factory.mktemp("own")
     data = folder / "data"
@@ -35,7 +38,7 @@ def own_site(live_site: Site, tmp_path_factory: pytest.TempPathFactory) -> Itera
     with sqlite3.connect(source / "lightbox.sqlite3") as old, sqlite3.connect(data / "lightbox.sqlite3") as new:
         old.backup(new)
     (folder / "mine.toml").write_text(MINE)
-    site = start_site(data, LIGHTBOX_CATALOGUE=str(folder / "mine.toml"))
+    site = start_site(data, LIGHTBOX_CATALOGUE=str(folder / "mine.toml"), LIGHTBOX_CLASSIFY=str(weights))
     yield site
     site.stop()
 
@@ -107,3 +110,49 @@ def test_a_chat_chooses_its_model_in_its_header_and_keeps_it(open_own):
     page.reload()
     page.get_by_label("Models of this chat").click()
     expect(choice).to_have_value("second-lungs")
+
+
+@pytest.fixture(scope="module")
+def labels(own_site: Site) -> str:
+    """A CSV that labels 24 pictures of the site's user."""
+    token = own_site.manage("token").strip()
+    with httpx.Client(base_url=own_site.url, headers={"Authorization": f"Bearer {token}"}, timeout=60) as api:
+        for number in range(24):
+            api.post("/api/images", files={"file": (f"picture-{number}.png", png(number))}).raise_for_status()
+    return "image,Effusion\n" + "".join(f"picture-{number}.png,{int(number > 11)}\n" for number in range(24))
+
+
+def test_a_classifier_is_calibrated_by_its_worker_and_the_curve_is_shown(open_own, labels):
+    page = open_own()
+    page.goto("/calibrations/")
+    clean(page)
+    page.get_by_label("Classifier").select_option("own-classifier")
+    csv = {"name": "labels.csv", "mimeType": "text/csv", "buffer": labels.encode()}
+    page.get_by_label("or a CSV with labels").set_input_files(csv)
+    page.get_by_label("Name of the new set").fill("Two dozen")
+    page.get_by_role("button", name="Calibrate").click()
+    expect(page.locator("main")).to_contain_text("AUROC", timeout=120_000)
+    page.get_by_role("button", name="Show my results as probabilities").click()
+    expect(page.locator("main")).to_contain_text("In use.")
+    small = open_own(360, 800, dark=True)
+    for address in (page.url, "/calibrations/"):
+        small.goto(address)
+        assert small.evaluate("document.documentElement.scrollWidth <= innerWidth")
+        clean(small)
+
+
+def test_a_set_is_made_and_filled_by_keyboard_and_fits_a_telephone(open_own, labels):
+    page = open_own(360, 800, dark=True)
+    page.goto("/sets/")
+    clean(page)
+    page.get_by_label("Name of a new set").fill("Normal ones")
+    page.keyboard.press("Enter")
+    page.wait_for_url("**/sets/*/")
+    boxes = page.get_by_role("checkbox")
+    for number in range(3):
+        boxes.nth(number).focus()
+        page.keyboard.press("Space")
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    clean(page)
+    page.get_by_role("button", name="Save this page").click()
+    expect(page.get_by_role("checkbox", checked=True)).to_have_count(3)
