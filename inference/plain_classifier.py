@@ -75,7 +75,7 @@ class PlainClassifier:
         self._run = run
 
     def classify(self, images: Sequence[Image], options: Mapping[str, Any]) -> Result:
-        """Scores, best first: uncalibrated, not probabilities, whatever the model calls them. Raises BadInput."""
+        """Scores, best first: uncalibrated, whatever the model calls them. Raises BadInput or Unavailable."""
         values = self._scores(self._values(self._prepared(images[0])))
         order = np.argsort(-values, kind="stable")[: int(options.get("top_k", 5)) or None]
         scores = tuple(Score(self._labels[at], float(values[at])) for at in order)
@@ -104,15 +104,15 @@ class PlainClassifier:
         normal = ((scaled - self._mean) / self._std)[None]
         return np.ascontiguousarray(normal if shape.channels_last else normal.transpose(0, 3, 1, 2), dtype=np.float32)
 
-    def _values(self, given: NDArray[np.float32]) -> NDArray[Any]:
+    def _values(self, given: NDArray[np.float32]) -> NDArray[np.float32]:
         """(labels,) as the model gives them. Raises Unavailable for another number of them."""
         found = self._run(given)
         if found.shape != (1, len(self._labels)):
             told = {"labels": len(self._labels), "shape": found.shape}
             raise Unavailable(WRONG_COUNT.format(name=self._name, **told))
-        return found[0].astype(np.float32)
+        return np.asarray(found[0], dtype=np.float32)
 
-    def _scores(self, values: NDArray[Any]) -> NDArray[np.float32]:
+    def _scores(self, values: NDArray[np.float32]) -> NDArray[np.float32]:
         if not np.isfinite(values).all():
             raise BadInput(NOT_FINITE.format(name=self._name))
         if self._output == "softmax":
@@ -121,7 +121,7 @@ class PlainClassifier:
             return sigmoid(values)
         if values.min() < -SLACK or values.max() > 1 + SLACK:
             raise Unavailable(OUT_OF_RANGE.format(name=self._name))
-        return np.clip(values, 0.0, 1.0).astype(np.float32)
+        return np.asarray(np.clip(values, 0.0, 1.0), dtype=np.float32)
 
 
 def weights_of(checkpoint: Checkpoint, folder: Path, patterns: Sequence[str]) -> Path:
