@@ -117,6 +117,17 @@ def _has_attention(model: Any) -> bool:
     return hasattr(model.config, "num_attention_heads")
 
 
+def softmax(values: NDArray[Any]) -> NDArray[np.float32]:
+    """Over the last axis, of any shape."""
+    raised = np.exp(values - values.max(axis=-1, keepdims=True))
+    return np.asarray(raised / raised.sum(axis=-1, keepdims=True), dtype=np.float32)
+
+
+def sigmoid(values: NDArray[Any]) -> NDArray[np.float32]:
+    """Of each value; by tanh, which does not overflow."""
+    return np.asarray(0.5 * (1.0 + np.tanh(values / 2.0)), dtype=np.float32)
+
+
 def eight_bit_rgb(pixels: NDArray[Any]) -> NDArray[np.uint8]:
     """(H, W, 3) uint8 from (H, W) or (H, W, 3). 8-bit values are kept; others are stretched from the 0.5th to the
     99.5th percentile."""

@@ -24,7 +24,10 @@ OUT_OF_MEMORY = (
     "{name} ran out of memory on this image ({device}). Use a smaller image or model, or give its worker more memory."
 )
 FAILED = "{name} failed on this image: {why}"
-VERSIONS = ("torch", "transformers", "torchxrayvision", "monai", "SimpleITK", "onnxruntime", "scikit-image", "numpy")
+VERSIONS = (
+    *("torch", "transformers", "torchxrayvision", "open_clip_torch", "timm", "monai", "SimpleITK", "onnxruntime"),
+    *("scikit-image", "numpy"),
+)
 SHARE_OF_RAM = 0.5  # of what is free when the worker starts, unless LIGHTBOX_MODEL_MEMORY_MB says otherwise
 SHARE_OF_GPU = 0.9
 

@@ -26,8 +26,8 @@ MANIFEST = "MANIFEST.json"
 TEXT = ("*.json", "*.txt", "*.jinja", "tokenizer.model", "spiece.model", "*/tokenizer.model", "*/spiece.model")
 TENSORS = ("*.bin", "*.pth", "*.pt")
 WEIGHTS = (("*.safetensors",), ("*.onnx", "*.onnx_data"), TENSORS)  # the first that is there
-SCRIPTS = "torchscript-classifier"
-FIRST = {"onnx-classifier": WEIGHTS[1], "torchxrayvision": WEIGHTS[0], SCRIPTS: TENSORS}  # backends that ask for a kind
+SCRIPTS = "torchscript"
+FIRST = {"onnx": WEIGHTS[1], "torchxrayvision": WEIGHTS[0], SCRIPTS: TENSORS}  # backends that ask for a kind
 NEVER = ("training_args.bin", "optimizer*", "scheduler.pt", "rng_state*", "*/optimizer*", f"*{MANIFEST}", ".*", "*/.*")
 COMMIT = re.compile(r"[0-9a-f]{40}")
 

@@ -19,6 +19,7 @@ from inference.types import Heatmap, Image
 
 GRAD_CAM = "Grad-CAM on the last convolutional stage"
 ROLLOUT = "gradient-weighted attention rollout"
+OF_TIMM = "attn_drop"  # the module whose output are attention weights, where they are not fused
 NO_MAP = "No saliency map can be made of this model: it has neither a convolutional stage nor attention of its own."
 
 
@@ -52,17 +53,13 @@ def _watched(tower: Any, target: Callable[[Any], Any], inputs: Any) -> tuple[lis
         first = made[0] if isinstance(made, tuple) and made else made
         if hasattr(first, "dim") and first.dim() == 4 and min(first.shape[2:]) > 1 and first.requires_grad:
             grids.append(first)
-        for one in made[1:] if isinstance(made, tuple) else ():
-            if (
-                hasattr(one, "dim")
-                and one.dim() == 4
-                and one.shape[0] == 1
-                and one.shape[2] == one.shape[3]
-                and one.requires_grad
-            ):
-                attentions.append(one)
+        attentions.extend(one for one in (made[1:] if isinstance(made, tuple) else ()) if _square(one))
+
+    def watch_weights(module: Any, _given: Any, made: Any) -> None:
+        attentions.extend([made] if _square(made) else [])
 
     handles = [module.register_forward_hook(watch) for module in tower.modules()]
+    handles += [m.register_forward_hook(watch_weights) for name, m in tower.named_modules() if name.endswith(OF_TIMM)]
     try:
         inputs["pixel_values"] = inputs["pixel_values"].detach().requires_grad_(True)
         value = target(inputs)
@@ -74,6 +71,13 @@ def _watched(tower: Any, target: Callable[[Any], Any], inputs: Any) -> tuple[lis
     tower.zero_grad(set_to_none=True)
     value.backward()
     return _unique(attentions), [grid for grid in grids[-1:] if grid.grad is not None]
+
+
+def _square(one: Any) -> bool:
+    """Whether it may be the weights of self-attention, (1, heads, n, n)."""
+    if not hasattr(one, "dim") or one.dim() != 4:
+        return False
+    return bool(one.shape[0] == 1 and one.shape[2] == one.shape[3] and one.requires_grad)
 
 
 def _unique(tensors: list[Any]) -> list[Any]:

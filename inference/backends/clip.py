@@ -1,7 +1,7 @@
 """Zero-shot classification, and images and texts as vectors, by models of the CLIP family.
 
 A folder in transformers' layout (CLIPModel, SiglipModel: config.json, model.safetensors, preprocessor and tokenizer
-files). open_clip's layout (open_clip_config.json: BiomedCLIP as published) is told apart and not read yet.
+files). open_clip's layout (open_clip_config.json: BiomedCLIP as published) is told apart: `open_clip.py` reads it.
 CLIP: Radford et al. 2021; SigLIP: Zhai et al. 2023.
 """
 
@@ -16,14 +16,14 @@ from numpy.typing import NDArray
 
 from inference import saliency
 from inference.checkpoints import Checkpoint
-from inference.classify import eight_bit_rgb
+from inference.classify import eight_bit_rgb, sigmoid, softmax
 from inference.errors import BadInput, Unavailable
 from inference.torch_models import from_folder, part_of
 from inference.types import Heatmap, Image, Result, Score
 
 OPEN_CLIP = (
-    "{name} is in open_clip's layout, which is not read yet. Convert it to a CLIPModel folder of transformers, "
-    "or choose another model."
+    "{name} is in open_clip's layout, which another backend reads: say in its entry "
+    'backend = "open-clip" and environment = "openclip".'
 )
 TEMPLATES = ("{}",)
 MOST_LABELS, MOST_TEMPLATES = 200, 40
@@ -112,12 +112,8 @@ class Transformers:
 
     def scores(self, cosines: NDArray[np.float32]) -> NDArray[np.float32]:
         """(T, L) of cosines to (T, L) of scores, by the checkpoint's own scale (and bias)."""
-        scaled = cosines * float(self._model.logit_scale.detach().exp())
-        if self.sigmoid:
-            return np.asarray(
-                1.0 / (1.0 + np.exp(-(scaled + float(self._model.logit_bias.detach())))), dtype=np.float32
-            )
-        return _softmax(scaled)
+        bias = float(self._model.logit_bias.detach()) if self.sigmoid else None
+        return scored(cosines, float(self._model.logit_scale.detach().exp()), bias)
 
     def saliency(self, image: Image, text: NDArray[np.float32], label: str) -> Heatmap:
         import torch
@@ -166,6 +162,6 @@ def _unit(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
     return np.asarray(vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12), dtype=np.float32)
 
 
-def _softmax(values: NDArray[Any]) -> NDArray[np.float32]:
-    raised = np.exp(values - values.max(axis=-1, keepdims=True))
-    return np.asarray(raised / raised.sum(axis=-1, keepdims=True), dtype=np.float32)
+def scored(cosines: NDArray[np.float32], scale: float, bias: float | None) -> NDArray[np.float32]:
+    """(T, L) of cosines to (T, L) of scores: a softmax over the labels, or with a bias (SigLIP) a sigmoid for each."""
+    return softmax(cosines * scale) if bias is None else sigmoid(cosines * scale + bias)

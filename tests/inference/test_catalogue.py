@@ -1,5 +1,6 @@
 """The catalogue says of every checkpoint what its users must know, and refuses what is no entry."""
 
+import re
 import tomllib
 from collections import Counter
 from pathlib import Path
@@ -12,7 +13,8 @@ from inference.errors import BadInput, Unavailable
 
 ENTRIES = tomllib.loads(checkpoints.BUNDLED.read_text(encoding="utf-8"))["checkpoint"]
 CATALOGUE = checkpoints.load_catalogue()
-ENVIRONMENTS = {"main", "xray", "brain", "totalsegmentator", "diffusers", "vllm", "chexagent", "example"}
+DOCS = Path(__file__).parents[2] / "docs"
+ENVIRONMENTS = {"main", "xray", "openclip", "brain", "totalsegmentator", "diffusers", "vllm", "chexagent", "example"}
 NOT_FOR_MONEY = ("-NC-", "research", "Research", "academic")
 WANTED = {
     *("qwen3-vl-8b-instruct", "lingshu-7b", "medgemma-1.5-4b-it", "medgemma-27b-it", "hulu-med-7b", "maira-2"),
@@ -83,6 +85,13 @@ def test_a_catalogue_that_cannot_be_read_says_which_and_why(tmp_path, text, what
     with pytest.raises(Unavailable, match=r"mine\.toml cannot be read") as caught:
         checkpoints.load_catalogue(path)
     assert what in str(caught.value)
+
+
+def test_the_examples_of_the_documentation_are_entries():
+    blocks = re.findall(r"```toml\n(.*?)```", (DOCS / "models.md").read_text(encoding="utf-8"), re.DOTALL)
+    made = [checkpoints.parse(entry) for block in blocks for entry in tomllib.loads(block)["checkpoint"]]
+    assert {one.backend for one in made} >= {"hf-classifier", "onnx", "torchscript"}
+    assert all(checkpoints.has_backend(one.backend) for one in made)
 
 
 def test_an_entry_of_ones_own_replaces_the_bundled_one(tmp_path):

@@ -198,7 +198,7 @@ def test_no_name_leads_out_of_the_folder():
 def test_what_the_entry_leaves_is_left_and_a_backend_gets_its_kind():
     offered = ["unet/a.fp16.safetensors", "unet/a.safetensors", "model.onnx", "c.json"]
     assert pull.chosen(entry(leave=["*.fp16.*"]), offered) == ["c.json", "unet/a.safetensors"]
-    assert pull.chosen(entry(backend="onnx-classifier"), offered) == ["c.json", "model.onnx"]
+    assert pull.chosen(entry(backend="onnx"), offered) == ["c.json", "model.onnx"]
     assert pull.chosen(entry(backend="torchxrayvision"), ["whole-module.pt"]) == []  # a pickle of a module
 
 
@@ -261,11 +261,11 @@ def test_a_script_needs_its_hash_in_the_catalogue(tmp_path):
     origin = tmp_path / "origin"
     origin.mkdir()
     (origin / "model.pt").write_bytes(WEIGHTS)
-    script = entry(backend="torchscript-classifier")
+    script = entry(backend="torchscript")
     with pytest.raises(BadInput, match=f'give its hash in the catalogue: sha256 = {{ "model.pt" = "{sha(WEIGHTS)}" }}'):
         pull.pull(script, tmp_path / "m", quiet, origin)
     assert "in part" in checkpoints.unready(script, tmp_path / "m")
-    trusted = entry(backend="torchscript-classifier", sha256={"model.pt": sha(WEIGHTS)})
+    trusted = entry(backend="torchscript", sha256={"model.pt": sha(WEIGHTS)})
     assert pull.pull(trusted, tmp_path / "m", quiet, origin).changed
 
 

@@ -1,0 +1,1 @@
+../../xray/site/torchvision_operators.py
