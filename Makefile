@@ -28,13 +28,15 @@ lint: setup-dev ## ruff, mypy, the import contracts, Django's own checks
 browser-test: setup-dev ## the whole story in Chromium; writes docs/screenshot.png
 	@$(PY) -m pytest -m browser tests/browser $(ARGS)
 
-# What knows no database, or loads models and whole sites that are the same on any: services-test leaves it out.
-ON_ANY := tests/inference tests/vllm tests/test_serve.py tests/test_supervisor.py tests/test_packaging.py \
-	$(addprefix tests/assistant/,test_models_command.py test_compare_images.py test_second_opinions.py \
-	test_detect_objects.py test_classify_tool.py test_model_workers.py test_exchange.py)
+# What a database or a broker can change: queries, constraints, locks, streams, workers. SERVICES=tests takes all.
+SERVICES ?= $(addprefix tests/assistant/,test_access.py test_api.py test_api_stream.py test_calibrations.py test_evidence.py \
+	test_import_worker.py test_marks.py test_models_page.py test_odd_models.py test_pages.py test_pages_live.py \
+	test_races.py test_runs.py test_served_model.py test_uploads.py test_workers.py) $(addprefix tests/corpus/,\
+	documents/test_shelf.py imports/test_canary.py imports/test_library.py test_files.py test_load.py \
+	test_pages.py test_paper_page.py test_refresh.py test_search.py test_selection.py test_worker.py)
 
 services-test: setup-dev ## the tests again on PostgreSQL and Redis (own servers, or DATABASE_URL and REDIS_URL)
-	@bash .ci/with-services $(PY) -m pytest -n auto --dist loadfile -m "not browser and not environments and not vllm" $(ON_ANY:%=--ignore=%) $(ARGS)
+	@bash .ci/with-services $(PY) -m pytest -n auto --dist loadfile -m "not browser and not environments and not vllm" $(SERVICES) $(ARGS)
 
 environments-test: setup-dev ## an extra tool in an environment of its own: builds the example's, and uses it
 	@$(PY) manage.py models environment example

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from django.db import transaction
+from django.db import connection, transaction
 
 from corpus.models import Label, Paper, Passage, content_hash
 from corpus.results import LABEL_FACETS
@@ -84,7 +84,18 @@ def load(entries: list[dict[str, Any]], progress: Progress = iter) -> Loaded:
     stale = [entry for entry in entries if not _is_up_to_date(known.get(entry["key"]), entry)]
     for entry in progress(stale) if stale else ():
         _save(entry, known.get(entry["key"]))
+    if stale:
+        count()
     return Loaded(papers=len(entries), changed=len(stale))
+
+
+def count() -> None:
+    """Has PostgreSQL count the rows of the literature. It plans by its last count, which it takes a minute later or so:
+    planned for empty tables, a paper's page took a second instead of a twentieth."""
+    if connection.vendor == "postgresql":
+        with connection.cursor() as cursor:
+            for model in (Paper, Label, Passage):
+                cursor.execute(f"ANALYZE {connection.ops.quote_name(model._meta.db_table)}")
 
 
 def _fields(entry: dict[str, Any]) -> dict[str, Any]:

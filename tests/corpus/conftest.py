@@ -83,10 +83,11 @@ def _load(kept: Path, used: Path, django_db_blocker: DjangoDbBlocker) -> Rows:
 @pytest.fixture
 def literature(db: None, loaded_literature: Rows) -> None:
     """All papers in the database of the test, under the keys that the index knows."""
-    from corpus import engine
+    from corpus import engine, ingest
 
     for rows in loaded_literature:
         type(rows[0]).objects.bulk_create(rows)
+    ingest.count()
     if engine._engine is not None and engine._engine.names.papers != len(loaded_literature[0]):
         # A test without papers opened the index before, and the names of its papers are none.
         engine._engine = None
