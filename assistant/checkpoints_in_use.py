@@ -23,7 +23,8 @@ def catalogue() -> dict[str, Checkpoint]:
     described by none of them. The model of LIGHTBOX_VQA comes first. Raises Unavailable."""
     described = checkpoints.load_catalogue(*map(Path, settings.CATALOGUES), classifier=settings.CLASSIFY_MODEL)
     first, chats = model_servers.seeing(), {server.model for server in model_servers.chat_servers()}
-    sees, others = {}, {}
+    sees: dict[str, Checkpoint] = {}
+    others: dict[str, Checkpoint] = {}
     for model in dict.fromkeys(server.model for server in model_servers.all_servers()):
         asked = first is not None and model == first.model
         found = next((one for one in described.values() if serving.is_model(one, model)), None)

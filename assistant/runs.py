@@ -146,12 +146,12 @@ def _said(run: Run) -> Generator[events.AgentEvent | events.Spent, None, None]:
 
     shown = run.transcript().parts
     finished = run.tool_calls.exclude(state__in=ToolCall.UNFINISHED)
-    usable = [tool for tool in tools.TOOLS.values() if run.chat_model == served.GUIDE or not tool.missing()]
+    usable = [tool for tool in tools.TOOLS.values() if run.chat_model == model_servers.GUIDE or not tool.missing()]
     with checkpointer() as saver:
         yield from agent.advance(
             chat_model(run.chat_model),
             usable,
-            history(run, run.chat_model != served.GUIDE, model_servers.longest_side(run.chat_model)),
+            history(run, run.chat_model != model_servers.GUIDE, model_servers.longest_side(run.chat_model)),
             dict(finished.values_list("call_id", "text")),
             thread=str(run.pk),
             saver=saver,
@@ -161,11 +161,11 @@ def _said(run: Run) -> Generator[events.AgentEvent | events.Spent, None, None]:
 
 def _fall_back(run: Run, error: Exception) -> None:
     """The served model is down: the guide does the step instead, and the answer says so."""
-    if run.chat_model == served.GUIDE:
+    if run.chat_model == model_servers.GUIDE:
         raise error
     log.warning("%s: %s", run, error, exc_info=error.__cause__)
     name = ChatSetting.parse(run.chat_model).label
-    run.chat_model, run.note = served.GUIDE, f"{name[:200]} did not answer, so the guide wrote this answer."
+    run.chat_model, run.note = model_servers.GUIDE, f"{name[:200]} did not answer, so the guide wrote this answer."
     run.leave(Run.QUEUED, retry_after=RETRY_ENQUEUE)
     tasks.enqueue(tasks.advance_run, run.pk)
 

@@ -167,14 +167,16 @@ def _pictures(asked: Seeing, image: Image, name: str) -> "list[Shown] | Inferenc
 
 def _opinion(question: str, asked: Seeing, pictures: "list[Shown] | InferenceError") -> Opinion:
     """In a thread of its own: it touches no database."""
-    told = {"revision": asked.found.revision, "licence": asked.found.licence_words, "record": asked.record}
+    told = partial(
+        Opinion, asked.model, revision=asked.found.revision, licence=asked.found.licence_words, record=asked.record
+    )
     try:
         if isinstance(pictures, InferenceError):
             raise pictures
         said = " ".join(asked.answerer().answer(pictures, ASK.format(question=question)).split())
     except InferenceError as error:
-        return Opinion(asked.model, str(error), answered=False, **told)
-    return Opinion(asked.model, said[:SAID], verdict=verdicts.of_text(said, question), **told)
+        return told(str(error), answered=False)
+    return told(said[:SAID], verdict=verdicts.of_text(said, question))
 
 
 def _verdict(answered: list[Opinion]) -> list[str]:
