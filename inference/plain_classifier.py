@@ -167,9 +167,10 @@ def shape_of(checkpoint: Checkpoint, height: int = 0, width: int = 0, channels: 
     return Shape(channels or len(checkpoint.mean) or 3, height or size, width or size, last)
 
 
-def reason(error: Exception) -> str:
-    """The last line of what a library says, short: those of TorchScript begin with pages of its program."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+def reason(error: Exception, hide: str = "") -> str:
+    """The last line of what a library says, short and without the path `hide`: those of TorchScript begin with pages of
+    its program."""
+    lines = [line.strip() for line in str(error).replace(hide, "").splitlines() if line.strip()]
     return lines[-1][:160] if lines else type(error).__name__
 
 

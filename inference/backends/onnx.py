@@ -39,7 +39,7 @@ def load(checkpoint: Checkpoint, folder: Path, device: str) -> PlainClassifier:
     try:
         session = onnxruntime.InferenceSession(str(path), options, providers=_providers(device))
     except failures as error:
-        why = reason(error).replace(f"{path.parent}/", "")
+        why = reason(error, hide=f"{path.parent}/")
         raise Unavailable(NO_LOAD.format(name=checkpoint.name, why=why)) from error
     shape = _shape(checkpoint, session)
     (given,) = session.get_inputs()
