@@ -85,7 +85,7 @@ def read(image: Image) -> Result:
     asymmetry = _asymmetry(shown, *inside)
     sentences = [*_quality(told, shown, lungs), _rotation(asymmetry)]
     values = {} if asymmetry is None else {"rotation_asymmetry": round(asymmetry, 3)}
-    notes = (BASELINE, *_view_notes(image))
+    notes = (BASELINE, *view_notes(image))
     edges = _edges(*inside)
     even = _skimage("exposure").equalize_adapthist(_working_greys(shown.pixels), clip_limit=0.01)
     lung = float(np.median(even[inside[0] | inside[1]]))
@@ -135,7 +135,8 @@ def _rotation(asymmetry: float | None) -> str:
     return f"No rotation seen. {NO_CLAVICLES}"
 
 
-def _view_notes(image: Image) -> list[str]:
+def view_notes(image: Image) -> list[str]:
+    """What the view and the place of the spacing mean for a heart's width."""
     view = (image.view or "").upper()
     notes = {"PA": [], "AP": [ANTEROPOSTERIOR]}.get(view, [UNKNOWN_VIEW])
     magnified = image.spacing is not None and image.spacing.source == "ImagerPixelSpacing"

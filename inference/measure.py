@@ -15,6 +15,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from inference.diameters import Diameters, diameters
 from inference.errors import BadInput
 from inference.types import Image, Spacing
 
@@ -160,7 +161,9 @@ def statistics(image: Image, inside: NDArray[np.bool_], unit: str = "") -> tuple
 @dataclass(frozen=True, slots=True)
 class Region:
     """A mask, measured. `columns`, `rows` and `frames` are the sizes of the box around it; `on` counts the frames that
-    it lies on. `values` are mean, sd, min and max over all its pixels, none where they are not the file's own."""
+    it lies on. `values` are mean, sd, min and max over all its pixels, none where they are not the file's own.
+    `diameters` are those of the frame `widest`, where the longest is longest: of a volume none is longer within a
+    slice."""
 
     pixels: int
     columns: int
@@ -169,6 +172,8 @@ class Region:
     on: int
     values: tuple[Value, ...] = ()
     notes: tuple[str, ...] = ()
+    diameters: Diameters | None = None
+    widest: int = 0
 
 
 def region(parts: Iterable[tuple[int, Image, NDArray[np.bool_]]], unit: str = "") -> Region:
@@ -179,6 +184,8 @@ def region(parts: Iterable[tuple[int, Image, NDArray[np.bool_]]], unit: str = ""
     """
     n, mean, m2, low, high, on = 0, 0.0, 0.0, math.inf, -math.inf, 0
     edges: tuple[int, int, int, int, int, int] | None = None
+    longest: Diameters | None = None
+    widest = 0
     notes: dict[str, None] = {}
     for number, image, inside in parts:
         rows, columns = np.flatnonzero(inside.any(axis=1)), np.flatnonzero(inside.any(axis=0))
@@ -187,6 +194,9 @@ def region(parts: Iterable[tuple[int, Image, NDArray[np.bool_]]], unit: str = ""
         on += 1
         here = (number, number, int(rows[0]), int(rows[-1]), int(columns[0]), int(columns[-1]))
         edges = here if edges is None else _around(edges, here)
+        found = diameters(inside, image.spacing)
+        if found and (longest is None or _longer(found, longest)):
+            longest, widest = found, number
         notes |= dict.fromkeys([COLOUR] * image.is_colour + [INVERTED] * (image.inverted and not image.is_colour))
         values = (image.pixels if not image.is_colour else image.pixels[..., 0])[inside].astype(np.float64)
         step = float(values.mean()) - mean
@@ -196,9 +206,13 @@ def region(parts: Iterable[tuple[int, Image, NDArray[np.bool_]]], unit: str = ""
         low, high = min(low, float(values.min())), max(high, float(values.max()))
     if edges is None:
         raise BadInput(NO_MASK)
-    found = () if notes else _values(mean, math.sqrt(m2 / n), low, high, unit)
+    told = () if notes else _values(mean, math.sqrt(m2 / n), low, high, unit)
     sizes = [last - first + 1 for first, last in zip(edges[::2], edges[1::2], strict=True)]
-    return Region(n, sizes[2], sizes[1], sizes[0], on, found, tuple(notes))
+    return Region(n, sizes[2], sizes[1], sizes[0], on, told, tuple(notes), longest, widest)
+
+
+def _longer(one: Diameters, other: Diameters) -> bool:
+    return one.longest.length > other.longest.length
 
 
 def _around(a: tuple[int, ...], b: tuple[int, ...]) -> tuple[int, int, int, int, int, int]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
+from math import hypot
 from typing import Any, Literal, Protocol
 
 import numpy as np
@@ -250,6 +251,11 @@ class Line:
     x1: float
     y1: float
     length_mm: float | None = None
+
+    @property
+    def length(self) -> float:
+        """In millimetres where they are known, else in pixels."""
+        return hypot(self.x1 - self.x0, self.y1 - self.y0) if self.length_mm is None else self.length_mm
 
 
 @dataclass(frozen=True, slots=True)

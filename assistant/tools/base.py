@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
-from assistant.models import Conversation, ConversationImage, Image, ToolCall
+from assistant.models import Artifact, Conversation, ConversationImage, Image, ToolCall
 from inference import types
 from inference.checkpoints import Checkpoint
 from inference.decode import GONE, NO_FRAME, as_image
@@ -123,6 +123,13 @@ class Context:
     def image(self, name: str) -> Image:
         """The image of this conversation with this name. Raises Declined for any other."""
         return image_of(self.conversation, name)
+
+
+def drawn(image: Image, line: types.Line, frame: int = 0) -> NewArtifact:
+    """A line of a tool on a frame, as a measured length is shown."""
+    value = {"name": "length", "value": line.length, "unit": "px" if line.length_mm is None else "mm"}
+    data = {"frame": frame, "points": [[line.x0, line.y0], [line.x1, line.y1]], "values": [value]}
+    return NewArtifact(Artifact.LINE, line.label, image, data=data)
 
 
 def image_of(conversation: Conversation, name: str) -> Image:

@@ -23,11 +23,12 @@ from assistant.tools.base import (
     Tool,
     ToolResult,
     clean_label,
+    drawn,
     load,
 )
 from inference.checkpoints import Checkpoint
 from inference.label_sets import LabelSet, label_set
-from inference.types import Heatmap, Line, Result, Score
+from inference.types import Heatmap, Result, Score
 
 CLASSIFY, ZERO_SHOT = "classify", "zero-shot"
 WHAT = {CLASSIFY: "Image classification", ZERO_SHOT: "Zero-shot classification"}
@@ -136,14 +137,7 @@ def _notes(found: Checkpoint, result: Result, scores: list[Score]) -> list[str]:
 
 
 def _artifacts(image: Image, result: Result) -> list[NewArtifact]:
-    return [_line(image, one) for one in result.lines] + [_heatmap(image, one) for one in result.heatmaps]
-
-
-def _line(image: Image, line: Line) -> NewArtifact:
-    length = ((line.x1 - line.x0) ** 2 + (line.y1 - line.y0) ** 2) ** 0.5
-    value = {"name": "length", "value": line.length_mm or length, "unit": "px" if line.length_mm is None else "mm"}
-    data = {"frame": 0, "points": [[line.x0, line.y0], [line.x1, line.y1]], "values": [value]}
-    return NewArtifact(Artifact.LINE, line.label, image, data=data)
+    return [drawn(image, one) for one in result.lines] + [_heatmap(image, one) for one in result.heatmaps]
 
 
 def _heatmap(image: Image, heat: Heatmap) -> NewArtifact:

@@ -8,9 +8,11 @@ from pydantic import Field
 
 from assistant import marks, mask_files
 from assistant.models import Annotation, Artifact, Image
-from assistant.tools.base import Arguments, Context, Declined, Statement, Tool, ToolResult, load
+from assistant.tools.base import Arguments, Context, Declined, NewArtifact, Statement, Tool, ToolResult, drawn, load
 from assistant.tools.segment import place
 from inference import measure, types
+
+DIAMETERS = "{name} is {longest:.1f} mm long at its longest{where}, and {across:.1f} mm across that."
 
 
 class RegionArguments(Arguments):
@@ -79,6 +81,13 @@ def _parts(mark: Annotation) -> Iterator[Part]:
 def _measured(context: Context, name: str, who: str, image: Image, found: measure.Region) -> ToolResult:
     facts = image.facts
     said = [Statement(f"{who} covers {_size(found, facts)}{_extent(found, facts)}.", name)]
+    lines: list[NewArtifact] = []
+    if found.diameters and facts.spacing:
+        where = f" on slice {found.widest + 1}" if facts.layout == "volume" else ""
+        longest, across = found.diameters
+        words = DIAMETERS.format(name=name, where=where, longest=longest.length, across=across.length)
+        said.append(Statement(words, f"{context.ref}.1"))
+        lines = [drawn(image, line, found.widest) for line in found.diameters]
     if found.values:
         words = ", ".join(f"{v.name} {marks.number_words(v.value)} {v.unit}".strip() for v in found.values)
         said.append(Statement(f"The values inside {name} are: {words}.", context.ref))
@@ -91,6 +100,7 @@ def _measured(context: Context, name: str, who: str, image: Image, found: measur
         summary=f"{name}: {_size(found, facts)}",
         statements=said,
         notes=notes,
+        artifacts=lines,
         model="counting of pixels (docs/measurements.md)",
     )
 

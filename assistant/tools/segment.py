@@ -3,6 +3,7 @@
 Without weights there are baselines, named as such: the lungs on a chest radiograph, and a random walker for marks.
 """
 
+from dataclasses import dataclass
 from typing import Annotated, Any
 
 from pydantic import Field
@@ -22,13 +23,15 @@ from assistant.tools.base import (
     Tool,
     ToolResult,
     clean_label,
+    drawn,
     image_of,
     load,
 )
 from assistant.tools.volume import volume
-from inference import prompted
+from inference import prompted, thorax
 from inference.checkpoints import Checkpoint
 from inference.decode import NO_FRAME
+from inference.diameters import diameters
 from inference.errors import BadInput
 from inference.structures import matching
 from inference.types import Mask, Prompts, Result
@@ -92,11 +95,23 @@ class SegmentArguments(ImageArguments, ModelArguments):
         )
 
 
+RATIO = "By these masks the cardiothoracic ratio on {where} is {ratio:.2f}: heart {heart}, thorax {thorax} wide."
+NO_RATIO = "No cardiothoracic ratio: {why}."
+DIAMETERS = " It is {longest:.1f} mm long at its longest and {across:.1f} mm across that."
 REGION = "marked region"
 AS_DRAWN = "the lasso as it was drawn"
 DRAWN_NOTE = "The lasso is the outline, as it was drawn."
 NO_SPACING = "No area in cm2: the file states no pixel spacing."
 AT_THE_DETECTOR = "Areas are measured at the detector and are larger than in the patient."
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """What was measured on masks, beside their areas."""
+
+    statements: tuple[Statement, ...] = ()
+    artifacts: tuple[NewArtifact, ...] = ()
+    notes: tuple[str, ...] = ()
 
 
 def place(name: str, image: Image, frame: int) -> str:
@@ -145,17 +160,25 @@ def run(context: Context, arguments: SegmentArguments) -> ToolResult:
         return _prompted(context, arguments)
     image = context.image(arguments.image)
     found = choose(context.conversation, arguments)
-    wanted = matching(arguments.structure, found.labels)
     whole = found.layouts == {"volume"}
+    wanted = [*matching(arguments.structure, found.labels)]
+    if wanted and not whole:
+        wanted += thorax.further(wanted, found.labels)
     given = volume(image, arguments.image) if whole else load(image, arguments.frame)
-    done = model_calls.perform(context, found, "segment", [given], {"structures": list(wanted)})
+    done = model_calls.perform(context, found, "segment", [given], {"structures": wanted})
     masks = _asked_for(done.result, arguments.structure)
+    more = Measured()
+    if not whole and matching(thorax.HEART, [mask.label for mask in masks]):
+        more = _ratio(done.result, image, arguments, f"{context.ref}.{len(masks) + 1}")
     where = arguments.image if whole else place(arguments.image, image, arguments.frame)
     return ToolResult(
         summary=f"{len(masks)} mask{'s' if len(masks) > 1 else ''} on {where}",
-        statements=[_statement(mask, where, f"{context.ref}.{number}") for number, mask in enumerate(masks, 1)],
-        notes=[*done.result.notes] if whole else _notes(image, *done.result.notes),
-        artifacts=[_artifact(mask, image, arguments.frame) for mask in masks],
+        statements=[
+            *(_statement(mask, where, f"{context.ref}.{number}") for number, mask in enumerate(masks, 1)),
+            *more.statements,
+        ],
+        notes=[*(done.result.notes if whole else _notes(image, *done.result.notes)), *more.notes],
+        artifacts=[*(_artifact(mask, image, arguments.frame) for mask in masks), *more.artifacts],
         model=found.name,
         records=[done.record.as_dict()],
     )
@@ -169,6 +192,19 @@ def _artifact(mask: Mask, image: Image, frame: int) -> NewArtifact:
     return NewArtifact(
         Artifact.MASK, mask.label, image, as_png(mask.pixels), {"area_cm2": mask.area_cm2, "frame": frame}
     )
+
+
+def _ratio(result: Result, image: Image, arguments: SegmentArguments, ref: str) -> Measured:
+    """The cardiothoracic ratio, where masks of the heart and both lungs are there to measure it on."""
+    try:
+        found = thorax.cardiothoracic(result.masks, load(image, arguments.frame))
+    except BadInput as refusal:
+        return Measured(notes=(NO_RATIO.format(why=str(refusal).removesuffix(".")),))
+    widths = [f"{line.length:.0f} {'px' if line.length_mm is None else 'mm'}" for line in (found.heart, found.thorax)]
+    where = place(arguments.image, image, arguments.frame)
+    said = RATIO.format(where=where, ratio=found.ratio, heart=widths[0], thorax=widths[1])
+    lines = tuple(drawn(image, line, arguments.frame) for line in (found.heart, found.thorax))
+    return Measured((Statement(said, ref),), lines, found.notes)
 
 
 def _asked_for(result: Result, structure: str) -> list[Mask]:
@@ -198,10 +234,15 @@ def _marked(
     area = f"{area_words(mask.area_cm2)}, " if mask.area_cm2 is not None else ""
     where = place(arguments.image, image, arguments.frame)
     said = f"The {mask.label} was outlined on {where} from {marks_in_words(arguments)}: {area}{count:,} pixels."
+    across = diameters(mask.pixels > 0, image.facts.spacing) if image.facts.spacing else None
+    sizes = {"longest_mm": across.longest.length_mm, "across_mm": across.across.length_mm} if across else {}
+    if across:
+        said += DIAMETERS.format(longest=across.longest.length, across=across.across.length)
     data = {
         "frame": arguments.frame,
         "area_cm2": mask.area_cm2,
         "pixels": count,
+        **sizes,
         "prompts": arguments.model_dump(include={"box", "points", "lasso", "refine"}, exclude_none=True),
     }
     scores = [f"The model's own {score.label}: {score.kind} {score.value:.2f}." for score in result.scores]

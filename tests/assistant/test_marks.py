@@ -377,6 +377,18 @@ def test_a_measurement_can_be_asked_for_and_cited(
     assert run.answer.references[0]["kind"] == "measurement"
 
 
+def test_the_diameters_of_a_mask_are_told_and_drawn(
+    client: Client, chat: Conversation, film: Image, eager_celery: Any
+) -> None:
+    """20 columns of 0.25 mm and 10 rows of 0.5 mm."""
+    draw(client, film, png(block(film, slice(0, 10), slice(0, 20))), label="nodule")
+    run = asked(chat, "What is the area of img1.1?")
+    assert "img1.1 is 7.1 mm long at its longest, and 7.1 mm across that." in run.answer.text
+    lines = run.tool_calls.get().artifacts.filter(kind=Artifact.LINE)
+    assert [line.label for line in lines] == ["longest diameter", "longest across it"]
+    assert lines[0].data["values"][0] == {"name": "length", "value": pytest.approx(50**0.5), "unit": "mm"}
+
+
 def test_a_mark_that_is_not_there_is_no_evidence(chat: Conversation, film: Image, bob: User) -> None:
     from assistant.evidence import references
 

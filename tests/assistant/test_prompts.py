@@ -192,6 +192,14 @@ class WorkerDied(BaseException):
     """Stands for the end of a process: nothing of ours may catch it."""
 
 
+def test_the_diameters_of_what_was_marked_are_told(client: Client, chat: Conversation, film: Image, eager_celery: Any):
+    """The disc has a radius of 15 pixels of 0.5 mm."""
+    prompt(client, chat, film, box=BOX)
+    call = Run.objects.get().tool_calls.get()
+    assert call.artifacts.get().data["longest_mm"] == pytest.approx(15, abs=1.5)
+    assert "mm long at its longest and" in call.result["statements"][0]["text"]
+
+
 @pytest.mark.parametrize("dies_at", range(1, 6))
 def test_a_process_that_dies_at_any_write_costs_nothing_the_reader_sees(
     client: Client, chat: Conversation, film: Image, monkeypatch: pytest.MonkeyPatch, eager_celery: Any, dies_at: int
