@@ -7,8 +7,9 @@ The images of SAM are prepared by the processor of its folder. transformers has 
 torchvision is installed, so its images are prepared here by the same steps: brought to a square by bilinear
 interpolation, scaled to 0..1, normalised by the mean and deviation that the folder gives.
 
-Options of the entry in the catalogue: `prompts`, what it takes of "box" and "points" (both where it is not said), and
-`multimask` (true): take the best of several regions by the model's own estimate. MedSAM's authors take its one output.
+Options of the entry in the catalogue: `prompts`, what it takes of "box" and "points" (both where it is not said),
+`multimask` (true): take the best of several regions by the model's own estimate, and `preparation`: "medsam" prepares
+images as MedSAM's authors do (MedSAM_Inference.py of their repository), who also take its one output.
 """
 
 from __future__ import annotations
@@ -122,6 +123,40 @@ class _Sam1:
         return self._processor.post_process_masks(masks[None], original_sizes, reshaped_input_sizes)[0][0, 0]
 
 
+class _MedSam:
+    """As MedSAM's authors do it: a square by cubic interpolation, whatever the shape of the image, whose greys are
+    stretched to 0..1, without the mean and deviation of everyday pictures; the probability of a region is brought to
+    full size and cut at a half."""
+
+    def __init__(self, side: int) -> None:
+        self._side = side
+
+    def __call__(self, pixels: NDArray[np.uint8], marks: Mapping[str, Any]) -> Any:
+        import torch
+        from skimage.transform import resize
+        from transformers import BatchFeature
+
+        rows, columns = pixels.shape[:2]
+        square = resize(pixels, (self._side, self._side), order=3, preserve_range=True, anti_aliasing=True)
+        square = square.astype(np.uint8).astype(np.float32)
+        square = (square - square.min()) / max(float(np.ptp(square)), 1e-8)
+        scale = torch.tensor([self._side / columns, self._side / rows])
+        inputs: dict[str, Any] = {"pixel_values": torch.from_numpy(square.transpose(2, 0, 1)[None])}
+        for name, marked in marks.items():
+            values = torch.tensor(marked)
+            if name != "input_labels":  # counted from the edge, as theirs are
+                values = (values + 0.5) * scale.repeat(values.shape[-1] // 2)
+            inputs[name] = values
+        return BatchFeature({**inputs, "original_sizes": torch.tensor([[rows, columns]])})
+
+    def at_full_size(self, masks: Any, original_sizes: Any) -> Any:
+        import torch
+
+        size = tuple(original_sizes[0].tolist())
+        found = torch.nn.functional.interpolate(masks.sigmoid(), size, mode="bilinear", align_corners=False)
+        return found[0, 0] > 0.5
+
+
 class _Sam2:
     """What Sam2Processor does, without torchvision."""
 
@@ -158,7 +193,10 @@ def load(checkpoint: Checkpoint, folder: Path, device: str) -> Sam:
     several = bool(checkpoint.options.get("multimask", True))
     if kind in SAM:
         model = from_folder(folder, name, "SamModel", device)
-        return Sam(name, model, _Sam1(_sam_processor(folder, name)), takes, several)
+        medsam = checkpoint.options.get("preparation") == "medsam"
+        side = model.config.vision_config.image_size
+        processor = _MedSam(side) if medsam else _Sam1(_sam_processor(folder, name))
+        return Sam(name, model, processor, takes, several)
     if kind in SAM2:
         model = from_folder(folder, name, "Sam2Model", device)
         return Sam(name, model, _Sam2(_sam2_images(folder, name, model.config)), takes, several)

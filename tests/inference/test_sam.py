@@ -208,6 +208,29 @@ def test_a_model_that_was_trained_for_one_region_gives_that(made: Callable[[str]
     assert result.scores[0].value == pytest.approx(score, abs=1e-4)
 
 
+def test_images_of_medsam_are_prepared_as_its_authors_do(made: Callable[[str], Path]) -> None:
+    """Their steps, one by one: not the shape of the image, nor the statistics of everyday pictures."""
+    import torch
+    import transformers
+    from skimage.transform import resize
+
+    image = picture(colour=True)
+    given = resize(image.pixels, (128, 128), order=3, preserve_range=True, anti_aliasing=True).astype(np.uint8)
+    given = (given - given.min()) / np.clip(given.max() - given.min(), 1e-8, None)
+    box = torch.tensor([[[20 / 100 * 128, 10 / 70 * 128, 80 / 100 * 128, 60 / 70 * 128]]]).float()
+    model = transformers.SamModel.from_pretrained(made("sam")).eval()
+    pixels = torch.tensor(given).float().permute(2, 0, 1)[None]
+    with torch.inference_mode():
+        low = model(pixel_values=pixels, input_boxes=box, multimask_output=False).pred_masks[:, 0]
+    full = torch.nn.functional.interpolate(low.sigmoid(), (70, 100), mode="bilinear", align_corners=False)
+    expected = (full[0, 0] > 0.5).numpy()
+    assert 0.01 < expected.mean() < 0.99
+    found = ask(loaded(made("sam"), multimask=False, preparation="medsam"), image, BOX)
+    assert np.mean((found.masks[0].pixels > 0) == expected) > 0.999
+    plain = ask(loaded(made("sam"), multimask=False), image, BOX)
+    assert np.mean((found.masks[0].pixels > 0) == (plain.masks[0].pixels > 0)) < 0.999, "else it would show nothing"
+
+
 def test_sixteen_bits_without_a_spacing_have_a_region_and_no_area(made: Callable[[str], Path]) -> None:
     wide = Image(picture(colour=False).pixels.astype(np.int16) * 40 - 1000)
     (mask,) = ask(loaded(made("sam")), wide, BOX, label="").masks
@@ -262,6 +285,6 @@ def test_a_folder_that_is_none_of_these_says_so(made: Callable[[str], Path], tmp
 
 def test_the_catalogue_says_what_each_takes() -> None:
     known = checkpoints.load_catalogue()
-    assert known["medsam-vit-base"].options == {"prompts": ["box"], "multimask": False}
+    assert known["medsam-vit-base"].options == {"prompts": ["box"], "multimask": False, "preparation": "medsam"}
     assert known["sam-vit-base"].options["prompts"] == ["box", "points"]
     assert known["sam2.1-hiera-tiny"].options["prompts"] == ["box", "points"]
