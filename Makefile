@@ -26,13 +26,12 @@ lint: setup-dev ## ruff, mypy, the import contracts, Django's own checks
 	@sh .ci/lint $(PY)
 
 browser-test: setup-dev ## the whole story in Chromium; writes docs/screenshot.png
-	@$(PY) -m pytest -m browser tests/browser $(ARGS)
+	@$(PY) -m pytest -n 2 --dist loadfile -m browser tests/browser $(ARGS)
 
 # What a database or a broker can change: queries, constraints, locks, streams, workers. SERVICES=tests takes all.
-SERVICES ?= $(addprefix tests/assistant/,test_access.py test_api.py test_api_stream.py test_calibrations.py \
-	test_import_worker.py test_pages.py test_pages_live.py test_races.py test_runs.py test_served_model.py \
-	test_uploads.py test_workers.py) $(addprefix tests/corpus/,imports/test_canary.py imports/test_library.py \
-	test_files.py test_load.py test_pages.py test_refresh.py test_search.py test_selection.py test_worker.py)
+SERVICES ?= $(addprefix tests/assistant/,test_access.py test_api.py test_api_stream.py test_import_worker.py \
+	test_pages_live.py test_races.py test_runs.py test_served_model.py test_workers.py) $(addprefix tests/corpus/,\
+	imports/test_canary.py imports/test_library.py test_files.py test_load.py test_refresh.py test_selection.py test_worker.py)
 
 services-test: setup-dev ## the tests again on PostgreSQL and Redis (own servers, or DATABASE_URL and REDIS_URL)
 	@bash .ci/with-services $(PY) -m pytest -n auto --dist loadfile -m "not browser and not environments and not vllm" $(SERVICES) $(ARGS)
