@@ -133,9 +133,10 @@ class _MedSam:
 
     def __call__(self, pixels: NDArray[np.uint8], marks: Mapping[str, Any]) -> Any:
         import torch
-        from skimage.transform import resize
+        from skimage import transform
         from transformers import BatchFeature
 
+        resize: Any = transform.resize
         rows, columns = pixels.shape[:2]
         square = resize(pixels, (self._side, self._side), order=3, preserve_range=True, anti_aliasing=True)
         square = square.astype(np.uint8).astype(np.float32)
